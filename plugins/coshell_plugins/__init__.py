@@ -1,0 +1,1 @@
+"""The plugins that coshell ships, one file or folder each."""
