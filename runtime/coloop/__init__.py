@@ -1,0 +1,56 @@
+"""coloop: coroutines on greenlets, written as plain blocking code, with an account for each.
+
+    import coloop
+
+    def main():
+        channel = coloop.Channel()
+        coloop.go(channel.send, "hello")
+        return channel.receive()
+
+    coloop.run(main)
+
+To read the source, begin with `_scheduler.py`.
+"""
+
+from . import testing as testing
+from ._channel import Channel as Channel
+from ._clock import Clock as Clock
+from ._clock import MonotonicClock as MonotonicClock
+from ._coroutine import Coroutine as Coroutine
+from ._errors import AlreadyRunning as AlreadyRunning
+from ._errors import Busy as Busy
+from ._errors import Cancelled as Cancelled
+from ._errors import Closed as Closed
+from ._errors import CoroutineError as CoroutineError
+from ._errors import Deadlock as Deadlock
+from ._errors import Killed as Killed
+from ._errors import MemoryLimitExceeded as MemoryLimitExceeded
+from ._errors import NotRunning as NotRunning
+from ._errors import NotSuspended as NotSuspended
+from ._errors import Timeout as Timeout
+from ._errors import TooManyCoroutines as TooManyCoroutines
+from ._errors import WasCancelled as WasCancelled
+from ._errors import WrongThread as WrongThread
+from ._group import Group as Group
+from ._inbox import Inbox as Inbox
+from ._memory import Account as Account
+from ._memory import memory as memory
+from ._observer import Failure as Failure
+from ._observer import Observer as Observer
+from ._run import call_soon_threadsafe as call_soon_threadsafe
+from ._run import current as current
+from ._run import defer as defer
+from ._run import go as go
+from ._run import run as run
+from ._run import sleep as sleep
+from ._run import snapshot as snapshot
+from ._run import suspend as suspend
+from ._run import yield_now as yield_now
+from ._scheduler import Scheduler as Scheduler
+from ._scheduler import current_scheduler as current_scheduler
+from ._snapshot import CoroutinePicture as CoroutinePicture
+from ._snapshot import Snapshot as Snapshot
+from ._snapshot import SocketPicture as SocketPicture
+from ._sync import Event as Event
+from ._threads import to_thread as to_thread
+from ._timeouts import timeout as timeout

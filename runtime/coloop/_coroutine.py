@@ -1,0 +1,217 @@
+"""One coroutine: a greenlet with an id, a name, a parent, a state and an account. Passive.
+
+It holds what is known of a coroutine and hands every request on to its scheduler, which alone
+switches greenlets and changes states. That is what lets a coroutine be looked at from anywhere,
+also from another thread, without disturbing it: reading an attribute never runs anything.
+
+A coroutine that has ended lets go of its greenlet, its context and all that its function held;
+what stays is the outcome, for as long as somebody keeps the `Coroutine` itself.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from ._errors import WasCancelled
+from ._frames import Site, summaries
+from ._memory import Account, Tally
+from ._timers import Timer
+
+if TYPE_CHECKING:
+    from greenlet import greenlet
+
+    from ._scheduler import Scheduler
+
+READY: Final = "ready"
+WAITING: Final = "waiting"
+RUNNING: Final = "running"
+DONE: Final = "done"
+FAILED: Final = "failed"
+CANCELLED: Final = "cancelled"
+
+Defer = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class Coroutine:
+    """What `go` returns: the handle of one coroutine, living or dead.
+
+    Attributes:
+        id: counts from 1 and is never used again.
+        name: given, or the function's own.
+        parent_id: the coroutine that started it, if one did.
+        busy_s: seconds it has run so far, up to its last switch.
+        switches: how many times it was switched to.
+        context: its `contextvars.Context`, a copy of its parent's; None once it has ended.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_defers",
+        "_ended_at",
+        "_error",
+        "_greenlet",
+        "_interrupts",
+        "_observed",
+        "_raise",
+        "_scheduler",
+        "_site",
+        "_started_at",
+        "_state",
+        "_subject",
+        "_tally",
+        "_value",
+        "_verb",
+        "_watchers",
+        "busy_s",
+        "context",
+        "id",
+        "name",
+        "parent_id",
+        "switches",
+    )
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        id: int,  # noqa: A002 - the contract's name
+        name: str,
+        parent_id: int | None,
+        site: Site | str | None,
+        limit_bytes: int | None,
+    ) -> None:
+        self.id = id
+        self.name = name
+        self.parent_id = parent_id
+        self.busy_s = 0.0
+        self.switches = 0
+        self.context: contextvars.Context | None = contextvars.copy_context()
+        self._scheduler = scheduler
+        self._greenlet: greenlet | None = None
+        self._site = site
+        self._tally = Tally(limit_bytes)
+        self._started_at = scheduler.clock.now()
+        self._ended_at: float | None = None
+        self._state = READY
+        # Set while it waits; `_raise` and `_value` are what its wait is going to end with.
+        self._verb: str | None = None
+        self._subject: object = None
+        self._raise: BaseException | None = None
+        self._value: Any = None
+        self._interrupts: list[BaseException] | None = None
+        self._watchers: list[Callable[[Coroutine], None]] | None = None
+        self._defers: list[Defer] | None = None
+        self._error: BaseException | None = None
+        self._observed = False
+
+    @property
+    def state(self) -> str:
+        """One of `ready running waiting done failed cancelled`."""
+        return RUNNING if self._scheduler.running is self else self._state
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is done, failed or cancelled."""
+        return self._ended_at is not None
+
+    @property
+    def spawned_at(self) -> str:
+        """Where `go` was called: `file.py:12 in function`."""
+        site = self._site
+        return "?" if site is None else str(site)
+
+    @property
+    def waiting_on(self) -> str | None:
+        """What it waits for, as `recv fd 7`, `sleep 0.3s`, `channel#2 receive`; None if it does not wait."""
+        verb, subject = self._verb, self._subject
+        if self._state != WAITING or verb is None:
+            return None
+        if isinstance(subject, Timer):
+            return f"{verb} {max(0.0, subject.deadline - self._scheduler.clock.now()):.3g}s"
+        return verb if subject is None else f"{verb} {subject}"
+
+    @property
+    def age_s(self) -> float:
+        """Seconds on the scheduler's clock from its start to its end, or until now."""
+        end = self._scheduler.clock.now() if self._ended_at is None else self._ended_at
+        return end - self._started_at
+
+    @property
+    def account(self) -> Account:
+        """What it costs at this moment: an immutable picture (see `coloop.memory`)."""
+        return self._scheduler.account_of(self)
+
+    @property
+    def outcome(self) -> str | None:
+        """How it ended, in a few words; None while it lives."""
+        if self._ended_at is None:
+            return None
+        if self._state == DONE:
+            return "returned" if self._value is None else f"returned a {type(self._value).__name__}"
+        error = self._error
+        return "cancelled" if self._state == CANCELLED else traceback.format_exception_only(error)[-1].strip()
+
+    def stack(self) -> list[traceback.FrameSummary]:
+        """Where it stands, outermost frame first, without the runtime's own frames; empty once it has ended.
+
+        Raises:
+            WrongThread: called from another thread; ask `snapshot()` there.
+        """
+        return summaries(self._scheduler.frame_of(self))
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Park until it has ended; its failure then counts as seen, and is not reported.
+
+        Args:
+            timeout: seconds to wait at most; None waits for ever.
+
+        Returns:
+            True if it has ended, False if the time was over first.
+        """
+        return self._scheduler.join(self, timeout)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Park until it has ended and return what its function returned.
+
+        Raises:
+            Timeout: it still runs after `timeout` seconds.
+            WasCancelled: it was cancelled and has no result.
+            BaseException: whatever ended it.
+        """
+        self._scheduler.join_or_timeout(self, timeout)
+        if self._state == CANCELLED:
+            raise WasCancelled(f"{self} was cancelled and has no result")
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def cancel(self) -> bool:
+        """Raise `Cancelled` at its wait, or at its next one; returns False if it had ended."""
+        return self._scheduler.cancel(self)
+
+    def throw(self, error: BaseException) -> None:
+        """Raise `error` at its wait, or at its next one; nothing happens if it has ended."""
+        self._scheduler.throw(self, error)
+
+    def resume(self, value: Any = None) -> None:
+        """Let its `suspend()` return `value`.
+
+        Raises:
+            NotSuspended: it is not suspended; the message says what it does instead.
+        """
+        self._scheduler.resume(self, value)
+
+    def __str__(self) -> str:
+        return f"co#{self.id}"
+
+    def __repr__(self) -> str:
+        waiting_on = self.waiting_on
+        return f"<co#{self.id} {self.name} {self.state}{f' on {waiting_on}' if waiting_on else ''}>"
+
+
+def default_name(fn: Callable[..., Any]) -> str:
+    """A coroutine's name when none is given: its function's, or the type of the callable."""
+    name = getattr(fn, "__name__", None)
+    return name if isinstance(name, str) else type(fn).__name__

@@ -1,0 +1,89 @@
+"""Every exception of the runtime, and what its catcher should do.
+
+Two of them are no `Exception`: `Cancelled` must pass through `except Exception`, as
+`KeyboardInterrupt` does, and `Timeout` is a `TimeoutError` so that code which never heard of
+coloop handles it. All others derive from `CoroutineError`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._snapshot import CoroutinePicture
+
+
+class CoroutineError(Exception):
+    """The base of what the runtime raises on its own account."""
+
+
+class NotRunning(CoroutineError, RuntimeError):
+    """No scheduler runs on this thread: call from inside `coloop.run(main)`."""
+
+
+class AlreadyRunning(CoroutineError, RuntimeError):
+    """A scheduler runs on this thread already: use `go` instead of a second `run`."""
+
+
+class WrongThread(CoroutineError, RuntimeError):
+    """A scheduler was touched from a foreign thread: use `call_soon_threadsafe`."""
+
+
+class TooManyCoroutines(CoroutineError):
+    """`go` would exceed `max_coroutines`: wait for some to end, or raise the limit."""
+
+
+class NotSuspended(CoroutineError):
+    """`resume` met a coroutine that is not suspended; the message tells which case it is."""
+
+
+class Busy(CoroutineError):
+    """Somebody else reads from, or writes to, this socket already: one of each at a time."""
+
+
+class Closed(CoroutineError):
+    """The channel, inbox or socket is closed: there is nothing more to come, or to give."""
+
+
+class WasCancelled(CoroutineError):
+    """`result()` of a coroutine that was cancelled: it has none."""
+
+
+class Deadlock(CoroutineError):
+    """All are parked, and neither a timer nor I/O nor a thread can wake anyone.
+
+    Attributes:
+        coroutines: the parked ones, as pictures with `waiting_on` and `where`.
+    """
+
+    def __init__(self, coroutines: tuple[CoroutinePicture, ...], report: str) -> None:
+        super().__init__(report)
+        self.coroutines = coroutines
+
+
+class MemoryLimitExceeded(MemoryError):
+    """A coroutine crossed its memory limit: let go of what it holds, or let it end.
+
+    Attributes:
+        limit_bytes: the limit that was crossed.
+        used_bytes: what the account held when this was noticed.
+    """
+
+    def __init__(self, limit_bytes: int, used_bytes: int, tried_bytes: int, where: str) -> None:
+        super().__init__(
+            f"memory limit of {limit_bytes} bytes exhausted (tried to allocate {tried_bytes} bytes) at {where}"
+        )
+        self.limit_bytes = limit_bytes
+        self.used_bytes = used_bytes
+
+
+class Timeout(TimeoutError):
+    """The time given to a block or a call is over; what was begun has been given up."""
+
+
+class Cancelled(BaseException):
+    """This coroutine was asked to end: clean up, and let it pass."""
+
+
+class Killed(Cancelled):
+    """Raised, also in the middle of a computation, in a coroutine that is being killed."""

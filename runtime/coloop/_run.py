@@ -1,0 +1,156 @@
+"""The verbs: `run` a program of coroutines, and what a coroutine can do wherever it stands."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+from ._clock import Clock
+from ._coroutine import Coroutine
+from ._errors import AlreadyRunning, NotRunning
+from ._observer import Observer
+from ._scheduler import Scheduler, _local, current_scheduler
+from ._snapshot import Snapshot
+
+T = TypeVar("T")
+
+
+def run(
+    main: Callable[..., T],
+    *args: Any,
+    clock: Clock | None = None,
+    seed: int | None = None,
+    max_coroutines: int | None = None,
+    memory_limit: int | None = None,
+    observer: Observer | None = None,
+) -> T:
+    """Run `main(*args)` as coroutine 1, and the scheduler until every coroutine has ended.
+
+    Args:
+        main: a plain function.
+        *args: its arguments.
+        clock: what tells the time; the machine's monotonic clock by default.
+        seed: let the ready ones run in an order that this number decides, instead of first come first served.
+        max_coroutines: how many may live at once.
+        memory_limit: heap bytes for all of them together; needs level `heap`.
+        observer: who is told of failures and standstills.
+
+    Returns:
+        What `main` returned.
+
+    Raises:
+        AlreadyRunning: a scheduler runs on this thread.
+        Deadlock: all that are left wait for each other; they are cancelled before this is raised.
+        BaseException: what ended `main`.
+    """
+    if getattr(_local, "scheduler", None) is not None:
+        raise AlreadyRunning(
+            "a scheduler runs on this thread already: start coroutines with go(fn), not with run(fn)"
+        )
+    scheduler = Scheduler(
+        clock=clock, seed=seed, max_coroutines=max_coroutines, memory_limit=memory_limit, observer=observer
+    )
+    with _interrupts_for_main(scheduler):
+        result: T = scheduler.run_main(main, args)
+    return result
+
+
+@contextmanager
+def _interrupts_for_main(scheduler: Scheduler) -> Iterator[None]:
+    """Ctrl-C is for main; Python would raise it in whichever coroutine happens to run.
+
+    A second Ctrl-C while the first has not arrived, because somebody computes without a pause,
+    is raised right there.
+    """
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    if not on_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    pending = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal pending
+        if pending or scheduler.running is scheduler.main:
+            pending = False
+            signal.default_int_handler(number, frame)
+        pending = True
+        scheduler.interrupt_main()
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def go(
+    fn: Callable[..., Any],
+    *args: Any,
+    name: str | None = None,
+    memory_limit: int | None = None,
+    **kwargs: Any,
+) -> Coroutine:
+    """Start `fn(*args, **kwargs)` now: it runs at once until it first parks or ends, then `go` returns.
+
+    Args:
+        fn: a plain function.
+        *args: its positional arguments.
+        name: the coroutine's name; the function's own by default.
+        memory_limit: heap bytes above which it gets `MemoryLimitExceeded`; needs level `heap`.
+        **kwargs: its keyword arguments.
+
+    Raises:
+        NotRunning: no scheduler runs on this thread.
+        TooManyCoroutines: `max_coroutines` live already.
+    """
+    return current_scheduler().go(fn, args, kwargs, name=name, memory_limit=memory_limit)
+
+
+def current() -> Coroutine | None:
+    """The coroutine that runs; None outside of one."""
+    scheduler: Scheduler | None = getattr(_local, "scheduler", None)
+    return None if scheduler is None else scheduler.running
+
+
+def sleep(seconds: float) -> None:
+    """Park for so many seconds; 0 yields. ValueError for a negative, infinite or NaN number."""
+    current_scheduler().sleep(seconds)
+
+
+def yield_now() -> None:
+    """Let the other ready coroutines run, then go on."""
+    current_scheduler().yield_now()
+
+
+def suspend() -> Any:
+    """Park until somebody calls `resume(value)` on this coroutine; returns that value."""
+    return current_scheduler().park("suspend")
+
+
+def defer(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Have `fn(*args, **kwargs)` called at this coroutine's end, last in first out.
+
+    Also after an error or a cancel. A deferred call may park, and may defer.
+    """
+    me = current()
+    if me is None:
+        raise NotRunning("only a coroutine can defer: there is no end to wait for here")
+    if not callable(fn):
+        raise TypeError(f"defer takes a function and its arguments, not {fn!r}")
+    if me._defers is None:
+        me._defers = []
+    me._defers.append((fn, args, kwargs))
+
+
+def call_soon_threadsafe(fn: Callable[..., Any], *args: Any) -> None:
+    """On this thread's scheduler; from another thread use the `Scheduler`'s own method of that name."""
+    current_scheduler().call_soon_threadsafe(fn, *args)
+
+
+def snapshot(limit: int | None = None, *, stuck: bool = False) -> Snapshot:
+    """A frozen picture of this thread's scheduler; from another thread use `Scheduler.snapshot`."""
+    return current_scheduler().snapshot(limit, stuck=stuck)

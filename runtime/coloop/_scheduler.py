@@ -1,0 +1,971 @@
+"""The run loop, and the only file that switches greenlets.
+
+Three kinds of greenlet exist. The *root* is the one that called `run`: it polls, fires timers,
+and hands the thread to whoever is ready. A *worker* runs one coroutine after another: making a
+greenlet costs five times what running a short coroutine does, so those that are free are kept
+for the next job. A coroutine that parks goes straight to the next ready one, without a hop
+through the root; the root gets its turn when nobody is ready, or after `SLICE_SWITCHES` switches
+or `SLICE_S` seconds, so that neither timers nor I/O can be starved.
+
+All that waits goes through `park`; all that ends a wait goes through `wake` or `interrupt`:
+
+* A wait ends exactly once. Whoever comes second finds the coroutine not waiting: `wake` says so,
+  `interrupt` keeps its exception for the next wait.
+* State first, switch after: when `_leave` is entered, every field tells the new state.
+* `go` runs the new coroutine at once and puts its spawner on `_callers`, which is asked before
+  the ready queue. So the first park of the new one leads back to the spawner, and `go` returns.
+
+A coroutine that computes without end can only be stopped by an exception from another thread,
+and CPython delivers that to whichever Python code runs next on this one. `_aimed_at` says for
+whom it is meant: every switch looks at it, and takes the exception back if its victim has left.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import random
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from . import _snapshot
+from ._clock import Clock, MonotonicClock
+from ._coroutine import CANCELLED, DONE, FAILED, READY, WAITING, Coroutine, default_name
+from ._errors import (
+    Cancelled,
+    Deadlock,
+    Killed,
+    MemoryLimitExceeded,
+    NotRunning,
+    NotSuspended,
+    Timeout,
+    TooManyCoroutines,
+    WrongThread,
+)
+from ._frames import calling_site, top_site, trimmed
+from ._memory import Account, memory, stack_cost
+from ._observer import Observer, describe_failure
+from ._poller import Poller, open_poller
+from ._timers import Timer, Timers, check_seconds
+
+SLICE_SWITCHES: Final = 64
+SLICE_S: Final = 0.001
+MAX_IDLE_WORKERS: Final = 256  # about 6 KB each
+MAX_TIMERS_PER_TURN: Final = 10_000  # then I/O is looked at again
+KEPT_DEAD: Final = 256
+KILL_TRIES: Final = 3
+LIMIT_HEADROOM_BYTES: Final = 64 * 1024  # room to handle a MemoryLimitExceeded
+SHUTDOWN_PATIENCE_S: Final = 1.0  # real time, three times
+ANSWER_PATIENCE_S: Final = 0.1  # how long another thread waits for a snapshot before it takes a light one
+
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+Job = tuple[Coroutine, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+_local = threading.local()
+
+
+def current_scheduler() -> Scheduler:
+    """The scheduler that runs on this thread.
+
+    Raises:
+        NotRunning: there is none.
+    """
+    scheduler: Scheduler | None = getattr(_local, "scheduler", None)
+    if scheduler is None:
+        raise NotRunning("no scheduler runs on this thread: start one with coloop.run(main)")
+    return scheduler
+
+
+class Scheduler:
+    """Runs the coroutines of one thread. Made by `run`; the handle of a scheduler for other threads.
+
+    Attributes:
+        clock: what tells the time.
+        poller: what waits for descriptors.
+        timers: what is due when.
+        running: the coroutine that runs at this moment; None while the root does.
+        living: the coroutines that have not ended, by id.
+        graves: what is known of the last that have ended (bounded; they hold nothing).
+        sockets: the open sockets and listeners, by their serial numbers.
+        thread_id: the thread that it runs on, as `threading.get_ident` counts.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        seed: int | None = None,
+        max_coroutines: int | None = None,
+        memory_limit: int | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.clock: Clock = clock if clock is not None else MonotonicClock()
+        self.observer = observer if observer is not None else Observer()
+        self.max_coroutines = max_coroutines
+        self.memory_limit = memory_limit
+        self._check_memory_limit(memory_limit)
+        self.poller: Poller = open_poller()
+        self.timers = Timers()
+        self.running: Coroutine | None = None
+        self.living: dict[int, Coroutine] = {}
+        self.graves: deque[_snapshot.Grave] = deque(maxlen=KEPT_DEAD)
+        self.sockets: dict[int, Any] = {}
+        self.thread_id = threading.get_ident()
+        self.spawned = self.peak = self.failures = self.switches = 0
+        self.running_since = self.charged_at = time.perf_counter()  # real time: a hog is a hog on any clock
+        # Waits that something outside can end, besides timers and descriptors.
+        self.threads_pending = 0
+        self.inbox_waiters = 0
+        self._random = None if seed is None else random.Random(seed)  # noqa: S311 - an order, not a secret
+        self._root = getcurrent()
+        self._ready: deque[Coroutine] = deque()
+        self._callers: list[Coroutine | None] = []
+        self._workers: list[greenlet] = []
+        self._hirer: greenlet | None = None
+        self._job: Job | None = None
+        self._slice_left = 0
+        self._slice_end = 0.0
+        self._calls: deque[Call] = deque()
+        self._idle_waiters: list[Coroutine] = []
+        self._unclaimed: list[Coroutine] = []
+        self._stall_told: frozenset[int] = frozenset()
+        self._zombies: list[greenlet] = []
+        self._aim_lock = threading.Lock()
+        self._aimed_at: Coroutine | None = None
+        self._patience_end: float | None = None
+        self._over = False
+        self.main: Coroutine | None = None
+        memory.schedulers.add(self)
+
+    # -- spawning --------------------------------------------------------------------------------
+
+    def go(
+        self,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        memory_limit: int | None = None,
+        spawned_at: str | None = None,
+    ) -> Coroutine:
+        """Start `fn(*args, **kwargs)` now; return when it first parks or has ended.
+
+        Args:
+            fn: a plain function.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+            name: the coroutine's name; the function's own by default.
+            memory_limit: heap bytes above which it gets `MemoryLimitExceeded`; needs level `heap`.
+            spawned_at: the place to show instead of the caller's.
+
+        Raises:
+            TooManyCoroutines: `max_coroutines` live already.
+            ValueError: a limit that is not positive, or at a level that could not tell.
+            WrongThread: called from another thread.
+        """
+        self._check_thread("go")
+        spawner = self.running
+        if spawner is not None:
+            self.checkpoint()
+        self._check_may_spawn(fn, memory_limit)
+        worker = self._workers.pop() if self._workers else self._hire()
+        self.spawned += 1
+        coroutine = Coroutine(
+            self,
+            self.spawned,
+            name if name is not None else default_name(fn),
+            None if spawner is None else spawner.id,
+            spawned_at if spawned_at is not None else calling_site(),
+            memory_limit,
+        )
+        self.living[coroutine.id] = coroutine
+        self.peak = max(self.peak, len(self.living))
+        coroutine._greenlet = worker
+        worker.gr_context = coroutine.context
+        self._job = (coroutine, fn, args, kwargs if kwargs is not None else {})
+        self._callers.append(spawner)
+        self._charge(spawner)
+        self._enter(coroutine)
+        return coroutine
+
+    def _check_may_spawn(self, fn: object, memory_limit: int | None) -> None:
+        if not callable(fn):
+            raise TypeError(f"go takes a function and its arguments, not {fn!r}")
+        if self.max_coroutines is not None and len(self.living) >= self.max_coroutines:
+            raise TooManyCoroutines(f"{self.max_coroutines} coroutines live already (max_coroutines)")
+        self._check_memory_limit(memory_limit)
+
+    @staticmethod
+    def _check_memory_limit(limit_bytes: int | None) -> None:
+        if limit_bytes is None:
+            return
+        if limit_bytes <= 0:
+            raise ValueError(f"memory_limit must be a positive number of bytes, not {limit_bytes!r}")
+        if not memory.traces_heap():
+            raise ValueError(
+                f"memory_limit needs level heap, not {memory.level()}: call memory.set_level('heap')"
+            )
+
+    def _hire(self) -> greenlet:
+        """A new worker. The root starts it: a greenlet inherits the recursion depth of its starter."""
+        me = getcurrent()
+        if me is self._root:
+            return self._start_worker()
+        self._hirer = me
+        self._switch(self._root)
+        return self._workers.pop()
+
+    def _start_worker(self) -> greenlet:
+        worker = greenlet(self._work, self._root)
+        worker.switch()
+        return worker
+
+    def _work(self) -> None:
+        """The life of a worker: one job after the other, until it is woken without one."""
+        self._switch(self._root)
+        while self._job is not None:
+            self._run_job()
+            self._workers.append(getcurrent())
+            self._enter(self._next())
+
+    def _run_job(self) -> None:
+        """Run one coroutine from its first line to its last deferred call."""
+        assert self._job is not None
+        (coroutine, fn, args, kwargs), self._job = self._job, None
+        try:
+            coroutine._value = fn(*args, **kwargs)
+        except BaseException as error:
+            coroutine._error = trimmed(error)
+        while coroutine._greenlet is not None:
+            try:
+                while coroutine._defers:
+                    self._run_defer(coroutine)
+                self._disarm(coroutine)
+            except Killed as error:  # it came between two deferred calls
+                coroutine._error = trimmed(error)
+        self._end(coroutine)
+
+    @staticmethod
+    def _run_defer(coroutine: Coroutine) -> None:
+        assert coroutine._defers is not None
+        fn, args, kwargs = coroutine._defers.pop()
+        try:
+            fn(*args, **kwargs)
+        except BaseException as error:
+            if error.__context__ is None:
+                error.__context__ = coroutine._error
+            coroutine._error = trimmed(error)
+
+    def _end(self, coroutine: Coroutine) -> None:
+        """It has run to its end: tell those who wait for it, and let go of all it held."""
+        error = coroutine._error
+        if error is None:
+            coroutine._state = DONE
+        elif isinstance(error, (Cancelled, GreenletExit)):
+            coroutine._state = CANCELLED
+            coroutine._error = error = None  # its traceback would hold every frame it passed
+        else:
+            coroutine._state = FAILED
+            self.failures += 1
+        coroutine._ended_at = self.clock.now()
+        coroutine._interrupts = coroutine.context = coroutine._defers = None
+        self.living.pop(coroutine.id, None)
+        self._charge(coroutine)
+        self.graves.append(_snapshot.grave_of(coroutine))
+        if memory.ledger is not None:
+            memory.bury(coroutine._tally, coroutine._site or "?")
+        watchers, coroutine._watchers = coroutine._watchers, None
+        if watchers is not None:
+            for watcher in watchers:
+                watcher(coroutine)
+        if error is not None and not coroutine._observed:
+            self._unclaimed.append(coroutine)
+
+    # -- switching -------------------------------------------------------------------------------
+
+    def _leave(self, me: Coroutine | None) -> None:
+        """Leave the running greenlet for the next one; return when somebody comes back to it."""
+        target = self._next()
+        self._charge(me)
+        if target is me:
+            self.running = me
+        else:
+            self._enter(target)
+
+    def _next(self) -> Coroutine | None:
+        """Who runs next; None is the root."""
+        while self._callers:
+            caller = self._callers.pop()
+            if caller is None or caller._ended_at is None:
+                return caller
+        if not self._ready or self._slice_left <= 0 or time.perf_counter() >= self._slice_end:
+            return None
+        self._slice_left -= 1
+        return self._pop_ready()
+
+    def _pop_ready(self) -> Coroutine:
+        """First come, first served; or any of them, as the seed decides."""
+        if self._random is None:
+            return self._ready.popleft()
+        place = self._random.randrange(len(self._ready))
+        self._ready.rotate(-place)
+        chosen = self._ready.popleft()
+        self._ready.rotate(place)
+        return chosen
+
+    def _charge(self, me: Coroutine | None) -> None:
+        """`me` has just run, from `running_since` until now."""
+        now = time.perf_counter()
+        if me is not None:
+            me.busy_s += now - self.charged_at
+        self.charged_at = now
+        ledger = memory.ledger
+        if ledger is not None:
+            ledger.settle(memory.outside if me is None else me._tally)
+
+    def _enter(self, target: Coroutine | None) -> None:
+        self.running_since = self.charged_at
+        self.running = target
+        self.switches += 1
+        if target is None:
+            self._switch(self._root)
+        else:
+            target.switches += 1
+            assert target._greenlet is not None
+            self._switch(target._greenlet)
+        if self._hirer is not None:
+            self._serve_hirers()
+
+    def _switch(self, target: greenlet) -> None:
+        try:
+            target.switch()
+            if self._aimed_at is not None:
+                self._take_back_shot()
+        except Killed:
+            if self.running is self._aimed_at:
+                raise
+            self._aimed_at = None  # it was meant for the one that has just left
+
+    def _serve_hirers(self) -> None:
+        """In the root: somebody asked for a worker, and waits for it."""
+        while self._hirer is not None:
+            hirer, self._hirer = self._hirer, None
+            self._workers.append(self._start_worker())
+            self._switch(hirer)
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def park(self, verb: str, subject: object = None, timeout_s: float | None = None) -> Any:
+        """The running coroutine waits until `wake` or `interrupt` ends its wait.
+
+        Args:
+            verb: what it does, for those who look: `recv`, `sleep`, `channel receive` ...
+            subject: what it does that with; shown as text behind the verb.
+            timeout_s: raise `Timeout` after so many seconds.
+
+        Returns:
+            What was given to `wake`.
+
+        Raises:
+            NotRunning: no coroutine runs.
+            BaseException: what was given to `interrupt`: `Timeout`, `Cancelled` ...
+        """
+        me = self.running
+        if me is None:
+            raise NotRunning("only a coroutine can wait: call this inside coloop.run(main) or go(...)")
+        self._check_thread(verb)
+        self._safe_point(me)
+        timer = None
+        if timeout_s is not None:
+            timer = self.call_later(timeout_s, self._expire, me, verb, subject, timeout_s)
+        me._state = WAITING
+        me._verb = verb
+        me._subject = subject
+        try:
+            self._leave(me)
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if me._raise is not None:
+            self._raise_in(me)
+        value, me._value = me._value, None
+        return value
+
+    @staticmethod
+    def _raise_in(me: Coroutine) -> None:
+        error, me._raise = me._raise, None
+        assert error is not None
+        try:
+            raise error
+        finally:
+            del error  # else this frame and the traceback hold each other
+
+    def _safe_point(self, me: Coroutine) -> None:
+        """Where exceptions that were meant for `me` while it ran are raised."""
+        if me._interrupts:
+            me._raise = me._interrupts.pop(0)
+            self._raise_in(me)
+        if me._tally.tripwire is not None or self.memory_limit is not None:
+            self._check_limits(me)
+
+    def wake(self, coroutine: Any, value: Any = None) -> bool:
+        """End the wait of `coroutine` normally; False if it does not wait (any more)."""
+        if coroutine._state != WAITING:
+            return False
+        coroutine._value = value
+        self._make_ready(coroutine)
+        return True
+
+    def interrupt(self, coroutine: Coroutine, error: BaseException) -> None:
+        """Raise `error` at the wait of `coroutine`, or at its next one if it does not wait now."""
+        if coroutine._state == WAITING:
+            coroutine._raise = error
+            self._make_ready(coroutine)
+        elif coroutine._ended_at is None:
+            if coroutine._interrupts is None:
+                coroutine._interrupts = []
+            coroutine._interrupts.append(error)
+
+    def _make_ready(self, coroutine: Coroutine) -> None:
+        coroutine._state = READY
+        coroutine._verb = coroutine._subject = None
+        self._ready.append(coroutine)
+
+    def _expire(self, coroutine: Coroutine, verb: str, subject: object, timeout_s: float) -> None:
+        """The time of one wait is over; if it was woken a moment before, that is what counts."""
+        if coroutine._state == WAITING:
+            what = verb if subject is None else f"{verb} {subject}"
+            self.interrupt(coroutine, Timeout(f"{what}: timed out after {timeout_s:g}s"))
+
+    def yield_now(self) -> None:
+        """Let the other ready ones run, then go on."""
+        me = self.running
+        if me is None:
+            raise NotRunning("only a coroutine can yield: call this inside coloop.run(main) or go(...)")
+        self._check_thread("yield_now")
+        self._safe_point(me)
+        self._ready.append(me)
+        self._leave(me)
+
+    def checkpoint(self) -> None:
+        """For operations that succeed without waiting: yield when many of them came in a row."""
+        self._slice_left -= 1
+        me = self.running
+        if me is None:
+            return
+        if self._slice_left <= 0:
+            self.yield_now()
+        elif me._tally.tripwire is not None or self.memory_limit is not None:
+            self._check_limits(me)
+
+    def sleep(self, seconds: float) -> None:
+        """Park for so many seconds of the scheduler's clock; 0 only yields."""
+        if check_seconds(seconds, "sleep") == 0:
+            self.yield_now()
+            return
+        me = self.running
+        timer = self.call_later(seconds, self.wake, me)
+        try:
+            self.park("sleep", timer)
+        finally:
+            timer.cancel()
+
+    def call_later(self, delay_s: float, fn: Callable[..., Any], *args: Any) -> Timer:
+        """Call `fn(*args)` in the root after so many seconds; it must not park."""
+        deadline = self.clock.now() + check_seconds(delay_s, "delay")
+        return self.timers.add(deadline, fn, *args, owner=self.running)
+
+    def wait_until_idle(self, timeout_s: float | None = None) -> None:
+        """Park until every other coroutine is parked and no descriptor is ready."""
+        me = self.running
+        assert me is not None
+        self._idle_waiters.append(me)
+        try:
+            self.park("idle", None, timeout_s)
+        finally:
+            if me in self._idle_waiters:
+                self._idle_waiters.remove(me)
+
+    # -- limits ----------------------------------------------------------------------------------
+
+    def _check_limits(self, me: Coroutine) -> None:
+        ledger, tally = memory.ledger, me._tally
+        if ledger is None:
+            return
+        self._charge(me)
+        if tally.tripwire is not None and tally.heap_bytes > tally.tripwire:
+            assert tally.limit is not None
+            limit, used, escalate = tally.limit, tally.heap_bytes, tally.tripwire > tally.limit
+            tally.tripwire = used + LIMIT_HEADROOM_BYTES
+        elif self.memory_limit is not None and ledger.total() > self.memory_limit:
+            limit, used, escalate = self.memory_limit, ledger.total(), False
+        else:
+            return
+        where = top_site(sys._getframe()) or "?"
+        error = MemoryLimitExceeded(limit, used, max(0, tally.last_growth), where)
+        if escalate:
+            raise Cancelled(f"{me} went on above its limit: {error}")
+        raise error
+
+    # -- ending others ---------------------------------------------------------------------------
+
+    def cancel(self, coroutine: Coroutine) -> bool:
+        """Raise `Cancelled` at its wait or at its next one; False if it had ended."""
+        self._check_thread("cancel")
+        if coroutine.ended:
+            return False
+        self.interrupt(coroutine, Cancelled(f"cancelled{f' by {self.running}' if self.running else ''}"))
+        return True
+
+    def throw(self, coroutine: Coroutine, error: BaseException) -> None:
+        """Raise `error` at its wait or at its next one."""
+        self._check_thread("throw")
+        if not isinstance(error, BaseException):
+            raise TypeError(f"throw takes an exception, not {error!r}")
+        self.interrupt(coroutine, error)
+
+    def resume(self, coroutine: Coroutine, value: Any) -> None:
+        """End its `suspend()`; any other state is refused by name."""
+        self._check_thread("resume")
+        if coroutine._state != WAITING or coroutine._verb != "suspend":
+            raise NotSuspended(f"{coroutine} cannot be resumed: {_why_not_suspended(coroutine)}")
+        self.wake(coroutine, value)
+
+    def join(self, coroutine: Coroutine, timeout_s: float | None) -> bool:
+        """Park until it has ended; False if the time was over first."""
+        try:
+            self.join_or_timeout(coroutine, timeout_s)
+        except Timeout:
+            if not coroutine.ended:
+                return False
+        return True
+
+    def join_or_timeout(self, coroutine: Coroutine, timeout_s: float | None) -> None:
+        """Park until it has ended, or raise `Timeout`."""
+        coroutine._observed = True
+        if coroutine.ended:
+            return
+        me = self.running
+        if me is coroutine:
+            raise RuntimeError(f"{me} cannot wait for its own end")
+
+        def ended(_: Coroutine) -> None:
+            self.wake(me)
+
+        self.watch(coroutine, ended)
+        try:
+            self.park("join", coroutine, timeout_s)
+        finally:
+            if coroutine._watchers is not None:
+                coroutine._watchers.remove(ended)
+            if coroutine._ended_at is None and not coroutine._watchers:
+                coroutine._observed = False  # nobody is left to hear of its failure
+
+    @staticmethod
+    def watch(coroutine: Coroutine, watcher: Callable[[Coroutine], None]) -> None:
+        """Call `watcher(coroutine)` at its end; it must not park. Its failure then counts as seen."""
+        coroutine._observed = True
+        if coroutine._watchers is None:
+            coroutine._watchers = []
+        coroutine._watchers.append(watcher)
+
+    def adopt(self, coroutine: Coroutine, watcher: Callable[[Coroutine], None]) -> None:
+        """As `watch`; called at once for one that has ended already."""
+        if coroutine.ended:
+            coroutine._observed = True
+            watcher(coroutine)
+        else:
+            self.watch(coroutine, watcher)
+
+    def kill(self, coroutine: Coroutine, grace_s: float = 1.0) -> str:
+        """End a coroutine that may not want to end; callable from any thread.
+
+        `Killed` is raised at its wait or, if it computes without end, in the midst of that. When it
+        has swallowed that three times it is never scheduled again, and its `finally` never runs.
+
+        Args:
+            coroutine: whom to end.
+            grace_s: seconds to wait for its end, in real time, before it is given up.
+
+        Returns:
+            `ended`; `had ended`; `zombie` (it ignored three kills); or `unstoppable` (it computes,
+            and does not come back to Python code).
+        """
+        check_seconds(grace_s, "grace")
+        if coroutine.ended:
+            return "had ended"
+        if threading.get_ident() == self.thread_id:
+            return self._kill_from_inside(coroutine, grace_s)
+        return self._kill_from_outside(coroutine, grace_s)
+
+    def _kill_from_inside(self, coroutine: Coroutine, grace_s: float) -> str:
+        if coroutine is self.running:
+            raise Killed(f"{coroutine} killed itself")
+        for _ in range(KILL_TRIES):
+            self.interrupt(coroutine, Killed(f"{coroutine} was killed"))
+            if self.join(coroutine, grace_s / KILL_TRIES):
+                return "ended"
+        self._abandon(coroutine)
+        return "zombie"
+
+    def _kill_from_outside(self, coroutine: Coroutine, grace_s: float) -> str:
+        ended = threading.Event()
+        for _ in range(KILL_TRIES):
+            if self._over:
+                break
+            self.call_soon_threadsafe(self._kill_step, coroutine, ended)
+            if ended.wait(grace_s / KILL_TRIES / 2):
+                return "ended"
+            self._shoot(coroutine)
+            if ended.wait(grace_s / KILL_TRIES / 2):
+                return "ended"
+        if coroutine.ended:
+            return "ended"
+        if self.running is coroutine:
+            return "unstoppable"
+        self.call_soon_threadsafe(self._abandon, coroutine)
+        return "zombie"
+
+    def _kill_step(self, coroutine: Coroutine, ended: threading.Event) -> None:
+        if coroutine.ended:
+            ended.set()
+            return
+        self.watch(coroutine, lambda _: ended.set())
+        self.interrupt(coroutine, Killed(f"{coroutine} was killed"))
+
+    def _shoot(self, coroutine: Coroutine) -> None:
+        """From another thread: raise `Killed` in the midst of what `coroutine` computes."""
+        self._aimed_at = coroutine
+        with self._aim_lock:
+            if self.running is coroutine and coroutine._greenlet is not None:
+                _raise_asynchronously(self.thread_id, Killed)
+            else:
+                self._aimed_at = None
+
+    def _take_back_shot(self) -> None:
+        with self._aim_lock:
+            if self.running is not self._aimed_at:
+                _raise_asynchronously(self.thread_id, None)
+                self._aimed_at = None
+
+    def _disarm(self, coroutine: Coroutine) -> None:
+        """No shot can reach `coroutine` after this: it is about to be taken down."""
+        with self._aim_lock:
+            coroutine._greenlet = None
+            if self._aimed_at is not None:
+                _raise_asynchronously(self.thread_id, None)
+                self._aimed_at = None
+
+    def _abandon(self, coroutine: Coroutine) -> None:
+        """Never schedule it again: it ignored every request to end."""
+        if coroutine.ended or coroutine is self.running:
+            return
+        if coroutine in self._ready:
+            self._ready.remove(coroutine)
+        if coroutine._greenlet is not None:
+            self._zombies.append(coroutine._greenlet)
+        coroutine._greenlet = None
+        coroutine._error = Killed("abandoned")
+        running, self.running = self.running, None
+        self._end(coroutine)
+        self.running = running
+
+    # -- the root --------------------------------------------------------------------------------
+
+    def run_main(self, main: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Run `main(*args)` as a coroutine and all that it starts, until every one has ended.
+
+        Raises:
+            Deadlock: all that are left wait for each other.
+            BaseException: whatever ended `main`.
+        """
+        _local.scheduler = self
+        try:
+            self.observer.started(self)
+            self.main = self.go(main, args)
+            self.watch(self.main, _nothing)
+            while self.living or self._calls or self._unclaimed:
+                self._turn()
+            return _outcome(self.main)
+        finally:
+            self._shut_down()
+            _local.scheduler = None
+
+    def _turn(self) -> None:
+        """One round of the root: calls from other threads, descriptors, timers, then the coroutines."""
+        self._run_calls()
+        self._report_unclaimed()
+        if not self._ready and not self.living:
+            return
+        for waiter in self._poll():
+            self.wake(waiter)
+        self._fire_timers()
+        if self._ready:
+            self._stall_told = frozenset()
+            self._slice_left = SLICE_SWITCHES
+            self._slice_end = time.perf_counter() + SLICE_S
+            self._leave(None)
+        elif self._idle_waiters and not self._calls:
+            self.wake(self._idle_waiters.pop())
+        while len(self._workers) > MAX_IDLE_WORKERS:
+            self._dismiss(self._workers.pop())
+
+    def _poll(self) -> list[object]:
+        """Whose descriptors are ready; waits for one, or for the next timer, when nobody is ready to run."""
+        if self._ready or self._calls or self._idle_waiters:
+            return self.poller.poll(0.0)
+        deadline = self.timers.next_deadline()
+        if deadline is None:
+            self._check_hope()
+            return self._wait(None)
+        if self.clock.patience_s is None:
+            return self._wait(self.clock.real_seconds_until(deadline))
+        return self._wait_or_skip(deadline, self.clock.patience_s)
+
+    def _wait(self, timeout_s: float | None) -> list[object]:
+        if self._patience_end is not None:
+            left_s = max(0.0, self._patience_end - time.perf_counter())
+            timeout_s = left_s if timeout_s is None else min(timeout_s, left_s)
+        return self.poller.poll(timeout_s)
+
+    def _wait_or_skip(self, deadline: float, patience_s: float) -> list[object]:
+        """With a clock that winds itself forward: only when threads are done and I/O is silent."""
+        if self.threads_pending:
+            return self._wait(None)
+        woken = self._wait(patience_s if self.poller.waiting else 0.0)
+        if not (woken or self._calls):
+            self.clock.skip_to(deadline)
+        return woken
+
+    def _check_hope(self) -> None:
+        """Nobody is ready and no timer is set: say so if nobody outside can wake anyone either."""
+        if self.poller.waiting or self.threads_pending:
+            return
+        stuck = [co for co in self.living.values() if co._verb != "prompt"]
+        if not self.inbox_waiters:
+            pictures = self._pictures(stuck)
+            raise Deadlock(pictures, _snapshot.deadlock_report(pictures, len(stuck)))
+        ids = frozenset(co.id for co in stuck)
+        if ids and ids != self._stall_told:
+            self._stall_told = ids
+            self.observer.stalled(self._pictures(stuck))
+
+    def _pictures(self, coroutines: list[Coroutine]) -> tuple[_snapshot.CoroutinePicture, ...]:
+        return tuple(_snapshot.picture_of(self, co) for co in coroutines[: _snapshot.MAX_REPORTED])
+
+    def _fire_timers(self) -> None:
+        now = self.clock.now()
+        for _ in range(MAX_TIMERS_PER_TURN):
+            call = self.timers.pop_expired(now)
+            if call is None:
+                return
+            self._guard(*call)
+
+    def _run_calls(self) -> None:
+        for _ in range(len(self._calls)):
+            self._guard(*self._calls.popleft())
+
+    def _guard(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """A call that belongs to no coroutine may fail, and must not end the loop."""
+        try:
+            fn(*args)
+        except Exception as error:
+            self.observer.failed(describe_failure(None, default_name(fn), trimmed(error)))
+
+    def _report_unclaimed(self) -> None:
+        """Those who failed, and whom nobody has joined by the time that the root has its turn."""
+        unclaimed, self._unclaimed = self._unclaimed, []
+        for coroutine in unclaimed:
+            if not coroutine._observed and coroutine._error is not None:
+                self.observer.failed(describe_failure(coroutine, coroutine.name, coroutine._error))
+
+    def _shut_down(self) -> None:
+        """Cancel those who are left, so that their `finally` runs; then let go of everything."""
+        for kind in (Cancelled, Killed, Killed):
+            for coroutine in list(self.living.values()):
+                self.interrupt(coroutine, kind("the scheduler ends"))
+            self._run_for_a_while()
+        for coroutine in list(self.living.values()):
+            self._abandon(coroutine)
+        self._over = True
+        self._run_calls()
+        self._report_unclaimed()
+        while self._workers:
+            self._dismiss(self._workers.pop())
+        self._zombies.clear()
+        for held in list(self.sockets.values()):
+            held.abandon()
+        self.poller.close()
+
+    def _run_for_a_while(self) -> None:
+        """Give those who clean up some time, also for waits, but not for ever."""
+        self._patience_end = time.perf_counter() + SHUTDOWN_PATIENCE_S
+        try:
+            while self.living and time.perf_counter() < self._patience_end:
+                self._turn()
+        except Deadlock:
+            return
+
+    def _dismiss(self, worker: greenlet) -> None:
+        self._job = None
+        self._switch(worker)
+
+    # -- from other threads, and for those who look ----------------------------------------------
+
+    def call_soon_threadsafe(self, fn: Callable[..., Any], *args: Any) -> None:
+        """Have the scheduler's thread call `fn(*args)` soon, in no coroutine; it must not park.
+
+        The only way in from another thread. Raises `NotRunning` once the scheduler has ended.
+        """
+        if self._over:
+            raise NotRunning("the scheduler has ended")
+        self._calls.append((fn, args))
+        self.poller.wake()
+
+    def coroutine(self, id: int) -> Coroutine | None:  # noqa: A002 - the contract's name
+        """The living coroutine of that id."""
+        return self.living.get(id)
+
+    def snapshot(
+        self, limit: int | None = None, *, dead: bool = True, stuck: bool = False
+    ) -> _snapshot.Snapshot:
+        """A frozen picture of everything; may be asked for from any thread.
+
+        When the scheduler does not answer another thread at once, because a coroutine computes
+        without a pause, that thread gets a light picture (`responsive` is False): stacks are left
+        out, and the culprit is named in `hog`.
+
+        Args:
+            limit: picture at most so many coroutines (the totals count all).
+            dead: also those that ended last.
+            stuck: find out who can never be woken again; walks the whole heap.
+        """
+        if threading.get_ident() == self.thread_id:
+            return _snapshot.take(self, limit, dead=dead, stuck=stuck)
+        asked_at = time.perf_counter()
+        answer: deque[_snapshot.Snapshot] = deque()
+        answered = threading.Event()
+
+        def take() -> None:
+            lag_s = time.perf_counter() - asked_at
+            if lag_s < 10 * ANSWER_PATIENCE_S:  # else nobody waits for it any more
+                answer.append(_snapshot.take(self, limit, dead=dead, stuck=stuck, lag_s=lag_s))
+            answered.set()
+
+        patience_s = ANSWER_PATIENCE_S
+        try:
+            self.call_soon_threadsafe(take)
+        except NotRunning:
+            patience_s = 0.0
+        while not answered.wait(patience_s) and self._answers_soon():
+            pass
+        return (
+            answer[0] if answer else _snapshot.take_light(self, limit, lag_s=time.perf_counter() - asked_at)
+        )
+
+    def _answers_soon(self) -> bool:
+        """Whether it is the root itself that is busy, perhaps with this very question."""
+        return not self._over and self.running is None
+
+    def settle(self) -> None:
+        """Charge the running coroutine up to this moment, so that its figures can be read."""
+        self._charge(self.running)
+
+    def account_of(self, coroutine: Coroutine) -> Account:
+        """The account of one coroutine, as of now."""
+        if coroutine is self.running:
+            self.settle()
+        tally, traced = coroutine._tally, memory.traces_heap()
+        stack_bytes, frames = self.stack_of(coroutine)
+        return Account(
+            heap_bytes=tally.heap_bytes if traced else None,
+            heap_blocks=None,
+            heap_peak=tally.heap_peak if traced else None,
+            allocated_total=tally.allocated_total if traced else None,
+            stack_bytes=stack_bytes,
+            frames=frames,
+            sockets=sum(held.owner == coroutine.id for held in self.sockets.values()),
+            timers=sum(timer.owner is coroutine for timer in self.timers),
+            defers=len(coroutine._defers or ()),
+            limit=tally.limit,
+        )
+
+    def stack_of(self, coroutine: Coroutine) -> tuple[int, int]:
+        """Its stack in bytes (saved C stack and data-stack chunks) and in frames; (0, 0) if it has none."""
+        worker = coroutine._greenlet
+        if worker is None:
+            return 0, 0
+        chunk_bytes, frames = stack_cost(self.frame_of(coroutine))
+        return worker._stack_saved + chunk_bytes, frames  # type: ignore[attr-defined]
+
+    def frame_of(self, coroutine: Coroutine) -> FrameType | None:
+        """Its innermost frame; None if it has ended. Only on the scheduler's own thread."""
+        self._check_thread("stack")
+        if coroutine is self.running:
+            return sys._getframe()
+        return None if coroutine._greenlet is None else coroutine._greenlet.gr_frame
+
+    def _check_thread(self, what: str) -> None:
+        if threading.get_ident() != self.thread_id:
+            raise WrongThread(
+                f"{what}: this scheduler runs on another thread; use scheduler.call_soon_threadsafe(...)"
+            )
+
+    def __repr__(self) -> str:
+        return f"<Scheduler {len(self.living)} living, {len(self._ready)} ready, {len(self.timers)} timers>"
+
+    def interrupt_main(self) -> None:
+        """From a signal handler: `KeyboardInterrupt` is for main, whoever runs at this moment."""
+        self.call_soon_threadsafe(self._raise_in_main)
+
+    def _raise_in_main(self) -> None:
+        if self.main is None or self.main.ended:
+            raise KeyboardInterrupt
+        self.interrupt(self.main, KeyboardInterrupt())
+
+    def reset_tallies(self) -> None:
+        """Count heaps from zero: the ledger has been replaced."""
+        for coroutine in list(self.living.values()):
+            coroutine._tally.reset()
+
+    @property
+    def ready_count(self) -> int:
+        """How many coroutines could run at this moment."""
+        return len(self._ready)
+
+
+def _nothing(_: Coroutine) -> None:
+    """The watcher of main: whoever called `run` hears of its failure."""
+
+
+def _outcome(coroutine: Coroutine) -> Any:
+    if coroutine._error is not None:
+        error, coroutine._error = coroutine._error, None
+        try:
+            raise error
+        finally:
+            del error
+    if coroutine._state == CANCELLED:
+        raise Cancelled("main was cancelled")
+    return coroutine._value
+
+
+def _why_not_suspended(coroutine: Coroutine) -> str:
+    if coroutine.ended:
+        return f"it has ended ({coroutine.state})"
+    if coroutine._state == WAITING:
+        return f"it is not suspended but waits on {coroutine.waiting_on}"
+    return "it is running" if coroutine.state == "running" else "it is ready to run already"
+
+
+def _raise_asynchronously(thread_id: int, kind: type[BaseException] | None) -> None:
+    """Have CPython raise `kind` in the Python code that runs next on that thread; None takes it back."""
+    exception = None if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), exception)

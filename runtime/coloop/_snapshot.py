@@ -1,0 +1,401 @@
+"""Frozen pictures of what a scheduler holds: all that a monitor, a shell or a test ever needs to see.
+
+A picture is taken on the scheduler's own thread, between two switches, so it is consistent. When
+the scheduler does not come to it, because a coroutine computes without a pause, a *light* picture
+is put together from another thread: it reads plain attributes only, and leaves out whatever
+would need a walk over stacks. All sizes are bytes, all times seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ._frames import stack_of_thread, top_site
+from ._memory import memory
+
+if TYPE_CHECKING:
+    from ._coroutine import Coroutine
+    from ._scheduler import Scheduler
+
+MAX_REPORTED: Final = 32  # coroutines that a deadlock is reported with
+HOG_S: Final = 0.1  # who runs for so long without a switch is called a hog
+
+
+@dataclass(frozen=True, slots=True)
+class CoroutinePicture:
+    """One coroutine at one moment.
+
+    Attributes:
+        id: its number.
+        name: its name.
+        state: `ready running waiting done failed cancelled`.
+        parent_id: who started it, if a coroutine did.
+        spawned_at: where, as `file.py:12 in function`.
+        waiting_on: what it waits for, if it waits.
+        where: the innermost place outside of the runtime; None in a light picture.
+        age_s: since its start, on the scheduler's clock; up to its end for the dead.
+        busy_s: how long it has run.
+        switches: how many times it was switched to.
+        running_for_s: how long it has been running without a switch; 0 for all but one.
+        heap_bytes: its heap; None below level `heap`.
+        heap_peak: the largest that was seen at a switch.
+        allocated_total: the sum of all growth between switches.
+        stack_bytes: saved C stack and data-stack chunks.
+        frames: depth of its Python stack.
+        sockets: open sockets that it made.
+        timers: timers that are set for it.
+        defers: calls that wait for its end.
+        limit: its heap limit.
+        stuck: nothing that is alive can ever wake it; only looked for on request.
+        outcome: how it ended; None while it lives.
+        ended_ago_s: since when it is dead; None while it lives.
+    """
+
+    id: int
+    name: str
+    state: str
+    parent_id: int | None
+    spawned_at: str
+    waiting_on: str | None
+    where: str | None
+    age_s: float
+    busy_s: float
+    switches: int
+    running_for_s: float
+    heap_bytes: int | None
+    heap_peak: int | None
+    allocated_total: int | None
+    stack_bytes: int
+    frames: int
+    sockets: int = 0
+    timers: int = 0
+    defers: int = 0
+    limit: int | None = None
+    stuck: bool = False
+    outcome: str | None = None
+    ended_ago_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SocketPicture:
+    """One open socket or listener at one moment.
+
+    Attributes:
+        id: its serial number, which is never the descriptor's.
+        fd: the descriptor.
+        kind: `tcp` or `unix`.
+        role: `listener`, `client` or `server` (an accepted connection).
+        local: its own address.
+        peer: the other side's address, if it has one.
+        state: what we think: `open`, `half-closed`, `closed by peer` ...
+        kernel: what the kernel thinks: `ESTABLISHED`, `CLOSE_WAIT` ...; None where it does not say.
+        unread: bytes that wait to be received; None where the kernel does not say.
+        unsent: bytes sent and not acknowledged yet; likewise.
+        received: bytes received so far.
+        sent: bytes given to the kernel so far.
+        reader: the coroutine that waits to read.
+        writer: the coroutine that waits to write.
+        owner: the coroutine that made it (0: none).
+        age_s: since it was made.
+    """
+
+    id: int
+    fd: int
+    kind: str
+    role: str
+    local: str
+    peer: str | None
+    state: str
+    kernel: str | None
+    unread: int | None
+    unsent: int | None
+    received: int
+    sent: int
+    reader: int | None
+    writer: int | None
+    owner: int
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything at one moment.
+
+    Attributes:
+        taken_at: on the scheduler's clock.
+        responsive: False for a light picture, taken past a scheduler that does not answer.
+        level: the level of accounting.
+        coroutines: the living, by id, as many as were asked for.
+        dead: those that ended last, oldest first.
+        sockets: the open sockets and listeners.
+        live: how many coroutines live.
+        spawned: how many were ever started.
+        peak: the largest `live` so far.
+        failed: how many ended by an exception.
+        ready: how many could run.
+        waiting: how many wait.
+        timers: how many timers are set.
+        threads: calls that are under way on worker threads.
+        switches: switches so far.
+        lag_s: how long the scheduler took to answer.
+        hog: the coroutine that has run for `HOG_S` or longer without a switch.
+        hog_stack: where it stands, outermost frame first, as `file.py:12 in function`.
+        heap_bytes: the sum of all living accounts' heaps; None below level `heap`.
+        dead_bytes: what the dead left behind (residues).
+        outside_bytes: what was allocated in no coroutine.
+        traced_bytes: the total, which is the sum of these three.
+        stack_bytes: the stacks of the pictured coroutines.
+        cost: what the level of accounting costs, as measured.
+    """
+
+    taken_at: float
+    responsive: bool
+    level: str
+    coroutines: tuple[CoroutinePicture, ...]
+    dead: tuple[CoroutinePicture, ...]
+    sockets: tuple[SocketPicture, ...]
+    live: int
+    spawned: int
+    peak: int
+    failed: int
+    ready: int
+    waiting: int
+    timers: int
+    threads: int
+    switches: int
+    lag_s: float
+    hog: CoroutinePicture | None
+    hog_stack: tuple[str, ...]
+    heap_bytes: int | None
+    dead_bytes: int | None
+    outside_bytes: int | None
+    traced_bytes: int | None
+    stack_bytes: int
+    cost: str
+
+
+class Grave(NamedTuple):
+    """What is kept of a coroutine that has ended: no object of its own among it."""
+
+    id: int
+    name: str
+    state: str
+    parent_id: int | None
+    site: object
+    age_s: float
+    ended_at: float
+    busy_s: float
+    switches: int
+    heap_bytes: int
+    heap_peak: int
+    allocated_total: int
+    outcome: object
+
+
+def grave_of(coroutine: Coroutine) -> Grave:
+    """Note what is known of one that ends at this moment."""
+    tally, error = coroutine._tally, coroutine._error
+    ended_at = coroutine._ended_at
+    assert ended_at is not None
+    return Grave(
+        coroutine.id,
+        coroutine.name,
+        coroutine._state,
+        coroutine.parent_id,
+        coroutine._site,
+        ended_at - coroutine._started_at,
+        ended_at,
+        coroutine.busy_s,
+        coroutine.switches,
+        tally.heap_bytes,
+        tally.heap_peak,
+        tally.allocated_total,
+        type(coroutine._value).__name__ if error is None else coroutine.outcome,
+    )
+
+
+def take(
+    scheduler: Scheduler, limit: int | None, *, dead: bool = True, stuck: bool = False, lag_s: float = 0.0
+) -> Snapshot:
+    """The whole picture, on the scheduler's own thread."""
+    if scheduler.running is not None:
+        scheduler.settle()
+    living = scheduler.living.values()
+    chosen = list(living) if limit is None else list(islice(living, limit))
+    stuck_ids = _stuck_ids(scheduler) if stuck else frozenset()
+    sockets_of = Counter(held.owner for held in scheduler.sockets.values())
+    timers_of = Counter(timer.owner.id for timer in scheduler.timers if timer.owner is not None)
+    pictures = tuple(
+        picture_of(
+            scheduler, co, sockets=sockets_of[co.id], timers=timers_of[co.id], stuck=co.id in stuck_ids
+        )
+        for co in chosen
+    )
+    graves = tuple(_dead_picture(scheduler, grave) for grave in scheduler.graves) if dead else ()
+    sockets = tuple(held.info() for held in scheduler.sockets.values())
+    return _assemble(scheduler, pictures, graves, sockets, responsive=True, lag_s=lag_s)
+
+
+def take_light(scheduler: Scheduler, limit: int | None, *, lag_s: float) -> Snapshot:
+    """What can be told from another thread while the scheduler is busy."""
+    living = _steady_list(scheduler.living)
+    pictures = tuple(_light_picture(scheduler, co) for co in living[:limit])
+    return _assemble(scheduler, pictures, (), (), responsive=False, lag_s=lag_s)
+
+
+def picture_of(
+    scheduler: Scheduler, coroutine: Coroutine, *, sockets: int = 0, timers: int = 0, stuck: bool = False
+) -> CoroutinePicture:
+    """One living coroutine, on the scheduler's own thread."""
+    stack_bytes, frames = scheduler.stack_of(coroutine)
+    return _picture(
+        scheduler,
+        coroutine,
+        where=top_site(scheduler.frame_of(coroutine)),
+        stack_bytes=stack_bytes,
+        frames=frames,
+        sockets=sockets,
+        timers=timers,
+        stuck=stuck,
+    )
+
+
+def _light_picture(scheduler: Scheduler, coroutine: Coroutine) -> CoroutinePicture:
+    return _picture(scheduler, coroutine, where=None, stack_bytes=0, frames=0)
+
+
+def _picture(scheduler: Scheduler, coroutine: Coroutine, **measured: Any) -> CoroutinePicture:
+    tally, traced = coroutine._tally, memory.traces_heap()
+    running = scheduler.running is coroutine
+    now = time.perf_counter()
+    running_for_s = now - scheduler.running_since if running else 0.0
+    return CoroutinePicture(
+        id=coroutine.id,
+        name=coroutine.name,
+        state=coroutine.state,
+        parent_id=coroutine.parent_id,
+        spawned_at=coroutine.spawned_at,
+        waiting_on=coroutine.waiting_on,
+        age_s=coroutine.age_s,
+        busy_s=coroutine.busy_s + (now - scheduler.charged_at if running else 0.0),
+        switches=coroutine.switches,
+        running_for_s=running_for_s,
+        heap_bytes=tally.heap_bytes if traced else None,
+        heap_peak=tally.heap_peak if traced else None,
+        allocated_total=tally.allocated_total if traced else None,
+        defers=len(coroutine._defers or ()),
+        limit=tally.limit,
+        **measured,
+    )
+
+
+def _dead_picture(scheduler: Scheduler, grave: Grave) -> CoroutinePicture:
+    traced = memory.traces_heap()
+    outcome = grave.outcome
+    if grave.state == "done":
+        outcome = "returned" if outcome == "NoneType" else f"returned a {outcome}"
+    elif grave.state == "cancelled":
+        outcome = "cancelled"
+    return CoroutinePicture(
+        id=grave.id,
+        name=grave.name,
+        state=grave.state,
+        parent_id=grave.parent_id,
+        spawned_at=str(grave.site),
+        waiting_on=None,
+        where=None,
+        age_s=grave.age_s,
+        busy_s=grave.busy_s,
+        switches=grave.switches,
+        running_for_s=0.0,
+        heap_bytes=grave.heap_bytes if traced else None,
+        heap_peak=grave.heap_peak if traced else None,
+        allocated_total=grave.allocated_total if traced else None,
+        stack_bytes=0,
+        frames=0,
+        outcome=str(outcome),
+        ended_ago_s=scheduler.clock.now() - grave.ended_at,
+    )
+
+
+def _assemble(
+    scheduler: Scheduler,
+    pictures: tuple[CoroutinePicture, ...],
+    dead: tuple[CoroutinePicture, ...],
+    sockets: tuple[SocketPicture, ...],
+    *,
+    responsive: bool,
+    lag_s: float,
+) -> Snapshot:
+    living = _steady_list(scheduler.living)
+    traced = memory.usage()
+    heap = None if traced is None else sum(co._tally.heap_bytes for co in living)
+    hog = next((picture for picture in pictures if picture.running_for_s >= HOG_S), None)
+    if hog is None and not responsive:
+        hog = _hog_among(scheduler)
+    ready = scheduler.ready_count
+    return Snapshot(
+        taken_at=scheduler.clock.now(),
+        responsive=responsive,
+        level=memory.level(),
+        coroutines=pictures,
+        dead=dead,
+        sockets=sockets,
+        live=len(living),
+        spawned=scheduler.spawned,
+        peak=scheduler.peak,
+        failed=scheduler.failures,
+        ready=ready,
+        waiting=max(0, len(living) - ready - (scheduler.running is not None)),
+        timers=len(scheduler.timers),
+        threads=scheduler.threads_pending,
+        switches=scheduler.switches,
+        lag_s=lag_s,
+        hog=hog,
+        hog_stack=stack_of_thread(scheduler.thread_id) if hog is not None and not responsive else (),
+        heap_bytes=heap,
+        dead_bytes=None if traced is None else memory.dead.heap_bytes,
+        outside_bytes=None if heap is None or traced is None else traced - heap - memory.dead.heap_bytes,
+        traced_bytes=traced,
+        stack_bytes=sum(picture.stack_bytes for picture in pictures),
+        cost=memory.cost(),
+    )
+
+
+def _hog_among(scheduler: Scheduler) -> CoroutinePicture | None:
+    running = scheduler.running
+    if running is None or time.perf_counter() - scheduler.running_since < HOG_S:
+        return None
+    return _light_picture(scheduler, running)
+
+
+def _steady_list(living: dict[int, Coroutine]) -> list[Coroutine]:
+    """The values of a dict that another thread may be changing."""
+    while True:
+        try:
+            return list(living.values())
+        except RuntimeError:
+            continue
+
+
+def _stuck_ids(scheduler: Scheduler) -> frozenset[int]:
+    from ._stuck import find_stuck
+
+    return frozenset(co.id for co in find_stuck(scheduler))
+
+
+def deadlock_report(pictures: Iterable[CoroutinePicture], total: int) -> str:
+    """Who waits for what, and where; a line for each and one for the rest."""
+    lines = [f"deadlock: {total} coroutine{'s' * (total != 1)} parked, and nothing can wake any of them"]
+    shown = 0
+    for picture in pictures:
+        shown += 1
+        lines.append(f"  co#{picture.id} {picture.name} waits on {picture.waiting_on} at {picture.where}")
+    if total > shown:
+        lines.append(f"  and {total - shown} more")
+    return "\n".join(lines)

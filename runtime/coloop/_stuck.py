@@ -1,0 +1,110 @@
+"""Who can never be woken again: coroutines that wait for what nothing alive can reach.
+
+A coroutine that waits for a timer, a descriptor, a thread or the prompt can be woken from outside.
+One that waits on a channel, an event or to be resumed can be woken only by somebody who can get
+hold of that channel. So this is the question that a garbage collector asks, with coroutines as
+a kind of root that has to prove itself (Go calls it a goroutine leak profile): mark everything
+reachable from the modules, the threads and the coroutines that can be woken from outside; a
+coroutine whose wait was marked counts as alive, and what *it* can reach is marked too; and so on
+until nothing is added. Those left over are stuck.
+
+Objects that only C code refers to are not seen, so the answer may, rarely, name one too many.
+The walk takes about 0.2 s per million objects, during which nothing else runs: ask on demand.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterable
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+from greenlet import greenlet
+
+from ._coroutine import WAITING, Coroutine
+from ._group import Group
+
+if TYPE_CHECKING:
+    from ._scheduler import Scheduler
+
+FROM_OUTSIDE: Final = frozenset(
+    {"sleep", "recv", "send", "accept", "connect", "thread", "prompt", "idle", "close"}
+)
+
+
+def find_stuck(scheduler: Scheduler) -> list[Coroutine]:
+    """The living coroutines that nothing can wake any more, by id; on the scheduler's own thread."""
+    doubtful = {co for co in scheduler.living.values() if _needs_proof(scheduler, co)}
+    if not doubtful:
+        return []
+    marked: set[int] = set()
+    alive = [co for co in scheduler.living.values() if co not in doubtful]
+    _mark(_roots(scheduler, alive), marked)
+    while True:
+        proven = [co for co in doubtful if _reachable(co, marked)]
+        if not proven:
+            return sorted(doubtful, key=lambda co: co.id)
+        doubtful.difference_update(proven)
+        _mark([value for co in proven for value in _held_by(scheduler, co)], marked)
+
+
+def _needs_proof(scheduler: Scheduler, coroutine: Coroutine) -> bool:
+    if coroutine._state != WAITING or coroutine._verb in FROM_OUTSIDE:
+        return False
+    return not any(timer.owner is coroutine for timer in scheduler.timers)
+
+
+def _reachable(coroutine: Coroutine, marked: set[int]) -> bool:
+    """Whether what it waits for was marked: the object itself or, to be resumed, its handle."""
+    if coroutine._verb == "suspend":
+        return id(coroutine) in marked
+    subject = coroutine._subject
+    if isinstance(subject, Coroutine):
+        return id(subject._greenlet) in marked
+    if isinstance(subject, Group):
+        return any(id(child._greenlet) in marked for child in subject.children)
+    return id(subject) in marked
+
+
+def _roots(scheduler: Scheduler, alive: Iterable[Coroutine]) -> list[Any]:
+    roots: list[Any] = list(sys.modules.values())
+    for frame in sys._current_frames().values():
+        roots.extend(_locals_of(frame))
+    for timer in scheduler.timers:
+        roots.extend((timer.fn, timer.args))
+    for coroutine in alive:
+        roots.extend(_held_by(scheduler, coroutine))
+    return roots
+
+
+def _held_by(scheduler: Scheduler, coroutine: Coroutine) -> list[Any]:
+    """What its frames hold, its deferred calls, and the mark that it is alive."""
+    held: list[Any] = [coroutine._defers, coroutine._value]
+    if coroutine._greenlet is not None:
+        held.append(coroutine._greenlet)
+    frame = scheduler.frame_of(coroutine)
+    if frame is not None:
+        held.extend(_locals_of(frame))
+    return held
+
+
+def _locals_of(frame: FrameType | None) -> list[Any]:
+    values: list[Any] = []
+    while frame is not None:
+        values.extend(gc.get_referents(frame))
+        frame = frame.f_back
+    return values
+
+
+def _mark(roots: list[Any], marked: set[int]) -> None:
+    """Mark what can be reached, without looking into coroutines: those must prove themselves."""
+    front = roots
+    while front:
+        fresh = []
+        for found in front:
+            if id(found) not in marked:
+                marked.add(id(found))
+                if not isinstance(found, (Coroutine, greenlet)):
+                    fresh.append(found)
+        front = gc.get_referents(*fresh)

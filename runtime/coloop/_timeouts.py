@@ -1,0 +1,55 @@
+"""`with timeout(2): ...`: a limit on how long a block may take, waits and all.
+
+The limit is a timer that interrupts the coroutine at its wait, or at its next one. A block that
+ends in time, or whose last wait was answered a moment before the limit, ends normally: whatever
+the timer may have left behind is taken away. Blocks nest; each raises an exception of its own.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from ._coroutine import Coroutine
+from ._errors import NotRunning, Timeout
+from ._scheduler import current_scheduler
+from ._timers import Timer, check_seconds
+
+
+class timeout:  # noqa: N801 - reads as the statement that it is
+    """Raise `Timeout` inside the `with` block when it takes more than `seconds`.
+
+    Raises:
+        ValueError: seconds is negative, infinite or NaN.
+        NotRunning: entered outside of a coroutine.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = check_seconds(seconds, "timeout")
+        self._error = Timeout(f"timed out after {self.seconds:g}s")
+        self._coroutine: Coroutine | None = None
+        self._timer: Timer | None = None
+
+    @property
+    def expired(self) -> bool:
+        """Whether the limit was reached inside the block."""
+        return self._error.__traceback__ is not None
+
+    def __enter__(self) -> timeout:  # noqa: PYI034 - a final class, as short as it can be
+        scheduler = current_scheduler()
+        coroutine = scheduler.running
+        if coroutine is None:
+            raise NotRunning("timeout works inside a coroutine only")
+        self._coroutine = coroutine
+        self._timer = scheduler.call_later(self.seconds, scheduler.interrupt, coroutine, self._error)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._timer is not None
+        assert self._coroutine is not None
+        self._timer.cancel()
+        pending = self._coroutine._interrupts
+        if pending and self._error in pending:
+            pending.remove(self._error)
+        self._coroutine = None

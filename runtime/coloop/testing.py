@@ -1,0 +1,69 @@
+"""What tests of coroutine programs need instead of sleeping: part of the product.
+
+* `MockClock`: time that passes when nobody has anything else to do, or when told to.
+* `wait_until_idle`: go on when all the others have come to rest.
+* `socket_pair`: two connected sockets without an address.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from ._errors import Timeout
+from ._scheduler import current_scheduler
+from ._timers import check_seconds
+
+AUTOJUMP_PATIENCE_S: Final = 0.01  # real time for which sockets must be silent before the clock jumps
+
+__all__ = ["MockClock", "wait_until_idle"]
+
+
+class MockClock:
+    """A clock for `run(clock=...)`; starts at 0.
+
+    Args:
+        autojump: wind forward to the next timer whenever all are parked and I/O is silent. Without
+            it, time stands still until `advance`.
+    """
+
+    def __init__(self, *, autojump: bool = True) -> None:
+        self.autojump = autojump
+        self._now = 0.0
+
+    def now(self) -> float:
+        """Seconds since the start, on this clock."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Wind forward; call it from a coroutine. What is due by then runs at the next turn."""
+        self._now += check_seconds(seconds, "advance")
+
+    def real_seconds_until(self, deadline: float) -> float:
+        """Either none, or all there are: time does not pass by itself here."""
+        return 0.0 if deadline <= self._now else math.inf
+
+    def skip_to(self, deadline: float) -> None:
+        """Nothing can happen before that."""
+        self._now = max(self._now, deadline)
+
+    @property
+    def patience_s(self) -> float | None:
+        """How long sockets must be silent before the clock jumps."""
+        return AUTOJUMP_PATIENCE_S if self.autojump else None
+
+
+def wait_until_idle(timeout: float | None = None) -> bool:
+    """Park until every other coroutine is parked and no descriptor is ready.
+
+    Args:
+        timeout: seconds to wait at most.
+
+    Returns:
+        True when all have come to rest, False when the time was over first.
+    """
+    try:
+        current_scheduler().wait_until_idle(timeout)
+    except Timeout:
+        return False
+    return True
