@@ -73,7 +73,7 @@ class Tally:
     def __init__(self, limit_bytes: int | None = None) -> None:
         self.limit = limit_bytes
         self.tripwire = limit_bytes  # what is looked at; moved up once the limit has been raised about
-        self.reset()
+        self.heap_bytes = self.heap_peak = self.allocated_total = self.last_growth = 0
 
     def reset(self) -> None:
         """Count from zero."""

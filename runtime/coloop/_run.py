@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ._clock import Clock
 from ._coroutine import Coroutine
 from ._errors import AlreadyRunning, NotRunning
+from ._frames import calling_site
 from ._observer import Observer
 from ._scheduler import Scheduler, _local, current_scheduler
 from ._snapshot import Snapshot
@@ -107,7 +108,9 @@ def go(
         NotRunning: no scheduler runs on this thread.
         TooManyCoroutines: `max_coroutines` live already.
     """
-    return current_scheduler().go(fn, args, kwargs, name=name, memory_limit=memory_limit)
+    return current_scheduler().go(
+        fn, args, kwargs, name=name, memory_limit=memory_limit, spawned_at=calling_site(1)
+    )
 
 
 def current() -> Coroutine | None:

@@ -11,7 +11,7 @@ All that waits goes through `park`; all that ends a wait goes through `wake` or 
 
 * A wait ends exactly once. Whoever comes second finds the coroutine not waiting: `wake` says so,
   `interrupt` keeps its exception for the next wait.
-* State first, switch after: when `_leave` is entered, every field tells the new state.
+* State first, switch after: when `_leave` is entered, every field of the one who leaves is set.
 * `go` runs the new coroutine at once and puts its spawner on `_callers`, which is asked before
   the ready queue. So the first park of the new one leads back to the spawner, and `go` returns.
 
@@ -26,9 +26,9 @@ import ctypes
 import random
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from types import FrameType
 from typing import Any, Final
 
@@ -48,7 +48,7 @@ from ._errors import (
     TooManyCoroutines,
     WrongThread,
 )
-from ._frames import calling_site, top_site, trimmed
+from ._frames import Site, calling_site, top_site, trimmed
 from ._memory import Account, memory, stack_cost
 from ._observer import Observer, describe_failure
 from ._poller import Poller, open_poller
@@ -67,7 +67,14 @@ ANSWER_PATIENCE_S: Final = 0.1  # how long another thread waits for a snapshot b
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 Job = tuple[Coroutine, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
-_local = threading.local()
+
+class _Local(threading.local):
+    """Of each thread: the scheduler that runs there; the attribute is missing where none does."""
+
+    scheduler: Scheduler
+
+
+_local = _Local()
 
 
 def current_scheduler() -> Scheduler:
@@ -76,10 +83,10 @@ def current_scheduler() -> Scheduler:
     Raises:
         NotRunning: there is none.
     """
-    scheduler: Scheduler | None = getattr(_local, "scheduler", None)
-    if scheduler is None:
-        raise NotRunning("no scheduler runs on this thread: start one with coloop.run(main)")
-    return scheduler
+    try:
+        return _local.scheduler
+    except AttributeError:
+        raise NotRunning("no scheduler runs on this thread: start one with coloop.run(main)") from None
 
 
 class Scheduler:
@@ -114,11 +121,11 @@ class Scheduler:
         self.timers = Timers()
         self.running: Coroutine | None = None
         self.living: dict[int, Coroutine] = {}
-        self.graves: deque[_snapshot.Grave] = deque(maxlen=KEPT_DEAD)
+        self.graves: deque[tuple[object, ...]] = deque(maxlen=KEPT_DEAD)
         self.sockets: dict[int, Any] = {}
         self.thread_id = threading.get_ident()
         self.spawned = self.peak = self.failures = self.switches = 0
-        self.running_since = self.charged_at = time.perf_counter()  # real time: a hog is a hog on any clock
+        self.running_since = self.charged_at = perf_counter()  # real time: a hog is a hog on any clock
         # Waits that something outside can end, besides timers and descriptors.
         self.threads_pending = 0
         self.inbox_waiters = 0
@@ -153,7 +160,7 @@ class Scheduler:
         *,
         name: str | None = None,
         memory_limit: int | None = None,
-        spawned_at: str | None = None,
+        spawned_at: Site | str | None = None,
     ) -> Coroutine:
         """Start `fn(*args, **kwargs)` now; return when it first parks or has ended.
 
@@ -170,34 +177,38 @@ class Scheduler:
             ValueError: a limit that is not positive, or at a level that could not tell.
             WrongThread: called from another thread.
         """
-        self._check_thread("go")
+        if threading.get_ident() != self.thread_id:
+            self._check_thread("go")
         spawner = self.running
         if spawner is not None:
             self.checkpoint()
-        self._check_may_spawn(fn, memory_limit)
+        if memory_limit is not None or self.max_coroutines is not None:
+            self._check_limits_of_spawn(memory_limit)
+        if not callable(fn):
+            raise TypeError(f"go takes a function and its arguments, not {fn!r}")
         worker = self._workers.pop() if self._workers else self._hire()
         self.spawned += 1
         coroutine = Coroutine(
             self,
             self.spawned,
-            name if name is not None else default_name(fn),
+            default_name(fn) if name is None else name,
             None if spawner is None else spawner.id,
-            spawned_at if spawned_at is not None else calling_site(),
+            calling_site(1) if spawned_at is None else spawned_at,
             memory_limit,
         )
         self.living[coroutine.id] = coroutine
-        self.peak = max(self.peak, len(self.living))
+        if len(self.living) > self.peak:  # noqa: PLR1730 - on the path of every spawn, where max() is slow
+            self.peak = len(self.living)
         coroutine._greenlet = worker
         worker.gr_context = coroutine.context
         self._job = (coroutine, fn, args, kwargs if kwargs is not None else {})
         self._callers.append(spawner)
-        self._charge(spawner)
-        self._enter(coroutine)
+        self._depart(coroutine, perf_counter())
+        if spawner is None:
+            self._serve_hirers()
         return coroutine
 
-    def _check_may_spawn(self, fn: object, memory_limit: int | None) -> None:
-        if not callable(fn):
-            raise TypeError(f"go takes a function and its arguments, not {fn!r}")
+    def _check_limits_of_spawn(self, memory_limit: int | None) -> None:
         if self.max_coroutines is not None and len(self.living) >= self.max_coroutines:
             raise TooManyCoroutines(f"{self.max_coroutines} coroutines live already (max_coroutines)")
         self._check_memory_limit(memory_limit)
@@ -233,7 +244,7 @@ class Scheduler:
         while self._job is not None:
             self._run_job()
             self._workers.append(getcurrent())
-            self._enter(self._next())
+            self._leave()
 
     def _run_job(self) -> None:
         """Run one coroutine from its first line to its last deferred call."""
@@ -247,7 +258,9 @@ class Scheduler:
             try:
                 while coroutine._defers:
                     self._run_defer(coroutine)
-                self._disarm(coroutine)
+                coroutine._greenlet = None  # no more shots from here on: see `_shoot`
+                if self._aimed_at is not None:
+                    self._disarm()
             except Killed as error:  # it came between two deferred calls
                 coroutine._error = trimmed(error)
         self._end(coroutine)
@@ -277,7 +290,7 @@ class Scheduler:
         coroutine._ended_at = self.clock.now()
         coroutine._interrupts = coroutine.context = coroutine._defers = None
         self.living.pop(coroutine.id, None)
-        self._charge(coroutine)
+        self.settle()
         self.graves.append(_snapshot.grave_of(coroutine))
         if memory.ledger is not None:
             memory.bury(coroutine._tally, coroutine._site or "?")
@@ -290,39 +303,62 @@ class Scheduler:
 
     # -- switching -------------------------------------------------------------------------------
 
-    def _leave(self, me: Coroutine | None) -> None:
+    def _leave(self) -> None:
         """Leave the running greenlet for the next one; return when somebody comes back to it."""
-        target = self._next()
-        self._charge(me)
-        if target is me:
-            self.running = me
+        now = perf_counter()
+        if self._callers:
+            target = self._pop_caller()
+        elif self._ready and self._slice_left > 0 and now < self._slice_end:
+            self._slice_left -= 1
+            target = self._ready.popleft() if self._random is None else self._pop_any()
         else:
-            self._enter(target)
+            target = None
+        self._depart(target, now)
 
-    def _next(self) -> Coroutine | None:
-        """Who runs next; None is the root."""
+    def _pop_caller(self) -> Coroutine | None:
+        """The spawner to which the running one returns; None is the root."""
         while self._callers:
             caller = self._callers.pop()
             if caller is None or caller._ended_at is None:
                 return caller
-        if not self._ready or self._slice_left <= 0 or time.perf_counter() >= self._slice_end:
-            return None
-        self._slice_left -= 1
-        return self._pop_ready()
+        return None
 
-    def _pop_ready(self) -> Coroutine:
-        """First come, first served; or any of them, as the seed decides."""
-        if self._random is None:
-            return self._ready.popleft()
+    def _pop_any(self) -> Coroutine:
+        """One of the ready, as the seed decides."""
+        assert self._random is not None
         place = self._random.randrange(len(self._ready))
         self._ready.rotate(-place)
         chosen = self._ready.popleft()
         self._ready.rotate(place)
         return chosen
 
-    def _charge(self, me: Coroutine | None) -> None:
-        """`me` has just run, from `running_since` until now."""
-        now = time.perf_counter()
+    def _depart(self, target: Coroutine | None, now: float) -> None:
+        """Charge the one that has run until `now`, and switch to `target`; None is the root."""
+        me = self.running
+        if me is not None:
+            me.busy_s += now - self.charged_at
+        self.charged_at = self.running_since = now
+        ledger = memory.ledger
+        if ledger is not None:
+            ledger.settle(memory.outside if me is None else me._tally)
+        if target is me:
+            return
+        self.running = target
+        self.switches += 1
+        worker: Any = self._root
+        if target is not None:
+            target.switches += 1
+            worker = target._greenlet
+        try:
+            worker.switch()
+            if self._aimed_at is not None:
+                self._take_back_shot()
+        except Killed:
+            self._pass_on_shot()
+
+    def settle(self) -> None:
+        """Charge the running coroutine up to this moment, so that its figures can be read."""
+        now, me = perf_counter(), self.running
         if me is not None:
             me.busy_s += now - self.charged_at
         self.charged_at = now
@@ -330,28 +366,20 @@ class Scheduler:
         if ledger is not None:
             ledger.settle(memory.outside if me is None else me._tally)
 
-    def _enter(self, target: Coroutine | None) -> None:
-        self.running_since = self.charged_at
-        self.running = target
-        self.switches += 1
-        if target is None:
-            self._switch(self._root)
-        else:
-            target.switches += 1
-            assert target._greenlet is not None
-            self._switch(target._greenlet)
-        if self._hirer is not None:
-            self._serve_hirers()
-
     def _switch(self, target: greenlet) -> None:
+        """To a greenlet as such, whoever is accounted as running; for workers that are made or sent home."""
         try:
             target.switch()
             if self._aimed_at is not None:
                 self._take_back_shot()
         except Killed:
-            if self.running is self._aimed_at:
-                raise
-            self._aimed_at = None  # it was meant for the one that has just left
+            self._pass_on_shot()
+
+    def _pass_on_shot(self) -> None:
+        """Raise it, unless it was meant for the one that has just left."""
+        if self.running is self._aimed_at:
+            raise  # noqa: PLE0704 - called in an except clause
+        self._aimed_at = None
 
     def _serve_hirers(self) -> None:
         """In the root: somebody asked for a worker, and waits for it."""
@@ -380,8 +408,8 @@ class Scheduler:
         me = self.running
         if me is None:
             raise NotRunning("only a coroutine can wait: call this inside coloop.run(main) or go(...)")
-        self._check_thread(verb)
-        self._safe_point(me)
+        if me._interrupts or me._tally.tripwire is not None or self.memory_limit is not None:
+            self._safe_point(me)
         timer = None
         if timeout_s is not None:
             timer = self.call_later(timeout_s, self._expire, me, verb, subject, timeout_s)
@@ -389,7 +417,7 @@ class Scheduler:
         me._verb = verb
         me._subject = subject
         try:
-            self._leave(me)
+            self._leave()
         finally:
             if timer is not None:
                 timer.cancel()
@@ -449,10 +477,10 @@ class Scheduler:
         me = self.running
         if me is None:
             raise NotRunning("only a coroutine can yield: call this inside coloop.run(main) or go(...)")
-        self._check_thread("yield_now")
-        self._safe_point(me)
+        if me._interrupts or me._tally.tripwire is not None or self.memory_limit is not None:
+            self._safe_point(me)
         self._ready.append(me)
-        self._leave(me)
+        self._leave()
 
     def checkpoint(self) -> None:
         """For operations that succeed without waiting: yield when many of them came in a row."""
@@ -499,7 +527,7 @@ class Scheduler:
         ledger, tally = memory.ledger, me._tally
         if ledger is None:
             return
-        self._charge(me)
+        self.settle()
         if tally.tripwire is not None and tally.heap_bytes > tally.tripwire:
             assert tally.limit is not None
             limit, used, escalate = tally.limit, tally.heap_bytes, tally.tripwire > tally.limit
@@ -655,13 +683,11 @@ class Scheduler:
                 _raise_asynchronously(self.thread_id, None)
                 self._aimed_at = None
 
-    def _disarm(self, coroutine: Coroutine) -> None:
-        """No shot can reach `coroutine` after this: it is about to be taken down."""
+    def _disarm(self) -> None:
+        """Take back a shot at one that is just ending."""
         with self._aim_lock:
-            coroutine._greenlet = None
-            if self._aimed_at is not None:
-                _raise_asynchronously(self.thread_id, None)
-                self._aimed_at = None
+            _raise_asynchronously(self.thread_id, None)
+            self._aimed_at = None
 
     def _abandon(self, coroutine: Coroutine) -> None:
         """Never schedule it again: it ignored every request to end."""
@@ -696,7 +722,7 @@ class Scheduler:
             return _outcome(self.main)
         finally:
             self._shut_down()
-            _local.scheduler = None
+            del _local.scheduler
 
     def _turn(self) -> None:
         """One round of the root: calls from other threads, descriptors, timers, then the coroutines."""
@@ -710,8 +736,9 @@ class Scheduler:
         if self._ready:
             self._stall_told = frozenset()
             self._slice_left = SLICE_SWITCHES
-            self._slice_end = time.perf_counter() + SLICE_S
-            self._leave(None)
+            self._slice_end = perf_counter() + SLICE_S
+            self._leave()
+            self._serve_hirers()
         elif self._idle_waiters and not self._calls:
             self.wake(self._idle_waiters.pop())
         while len(self._workers) > MAX_IDLE_WORKERS:
@@ -731,7 +758,7 @@ class Scheduler:
 
     def _wait(self, timeout_s: float | None) -> list[object]:
         if self._patience_end is not None:
-            left_s = max(0.0, self._patience_end - time.perf_counter())
+            left_s = max(0.0, self._patience_end - perf_counter())
             timeout_s = left_s if timeout_s is None else min(timeout_s, left_s)
         return self.poller.poll(timeout_s)
 
@@ -806,9 +833,9 @@ class Scheduler:
 
     def _run_for_a_while(self) -> None:
         """Give those who clean up some time, also for waits, but not for ever."""
-        self._patience_end = time.perf_counter() + SHUTDOWN_PATIENCE_S
+        self._patience_end = perf_counter() + SHUTDOWN_PATIENCE_S
         try:
-            while self.living and time.perf_counter() < self._patience_end:
+            while self.living and perf_counter() < self._patience_end:
                 self._turn()
         except Deadlock:
             return
@@ -849,12 +876,12 @@ class Scheduler:
         """
         if threading.get_ident() == self.thread_id:
             return _snapshot.take(self, limit, dead=dead, stuck=stuck)
-        asked_at = time.perf_counter()
+        asked_at = perf_counter()
         answer: deque[_snapshot.Snapshot] = deque()
         answered = threading.Event()
 
         def take() -> None:
-            lag_s = time.perf_counter() - asked_at
+            lag_s = perf_counter() - asked_at
             if lag_s < 10 * ANSWER_PATIENCE_S:  # else nobody waits for it any more
                 answer.append(_snapshot.take(self, limit, dead=dead, stuck=stuck, lag_s=lag_s))
             answered.set()
@@ -866,17 +893,11 @@ class Scheduler:
             patience_s = 0.0
         while not answered.wait(patience_s) and self._answers_soon():
             pass
-        return (
-            answer[0] if answer else _snapshot.take_light(self, limit, lag_s=time.perf_counter() - asked_at)
-        )
+        return answer[0] if answer else _snapshot.take_light(self, limit, lag_s=perf_counter() - asked_at)
 
     def _answers_soon(self) -> bool:
         """Whether it is the root itself that is busy, perhaps with this very question."""
         return not self._over and self.running is None
-
-    def settle(self) -> None:
-        """Charge the running coroutine up to this moment, so that its figures can be read."""
-        self._charge(self.running)
 
     def account_of(self, coroutine: Coroutine) -> Account:
         """The account of one coroutine, as of now."""

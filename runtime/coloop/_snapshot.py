@@ -197,12 +197,12 @@ class Grave(NamedTuple):
     outcome: object
 
 
-def grave_of(coroutine: Coroutine) -> Grave:
-    """Note what is known of one that ends at this moment."""
+def grave_of(coroutine: Coroutine) -> tuple[object, ...]:
+    """The fields of a `Grave`, as a bare tuple: this is on the path of every spawn."""
     tally, error = coroutine._tally, coroutine._error
     ended_at = coroutine._ended_at
     assert ended_at is not None
-    return Grave(
+    return (
         coroutine.id,
         coroutine.name,
         coroutine._state,
@@ -236,7 +236,7 @@ def take(
         )
         for co in chosen
     )
-    graves = tuple(_dead_picture(scheduler, grave) for grave in scheduler.graves) if dead else ()
+    graves = tuple(_dead_picture(scheduler, Grave._make(grave)) for grave in scheduler.graves) if dead else ()
     sockets = tuple(held.info() for held in scheduler.sockets.values())
     return _assemble(scheduler, pictures, graves, sockets, responsive=True, lag_s=lag_s)
 
