@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ._errors import WasCancelled
 from ._frames import Site, summaries
 from ._memory import Account, Tally
+from ._snapshot import account_of
 from ._timers import Timer
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Coroutine:
     @property
     def account(self) -> Account:
         """What it costs at this moment: an immutable picture (see `coloop.memory`)."""
-        return self._scheduler.account_of(self)
+        return account_of(self._scheduler, self)
 
     @property
     def outcome(self) -> str | None:

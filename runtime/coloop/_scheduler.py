@@ -14,15 +14,10 @@ All that waits goes through `park`; all that ends a wait goes through `wake` or 
 * State first, switch after: when `_leave` is entered, every field of the one who leaves is set.
 * `go` runs the new coroutine at once and puts its spawner on `_callers`, which is asked before
   the ready queue. So the first park of the new one leads back to the spawner, and `go` returns.
-
-A coroutine that computes without end can only be stopped by an exception from another thread,
-and CPython delivers that to whichever Python code runs next on this one. `_aimed_at` says for
-whom it is meant: every switch looks at it, and takes the exception back if its victim has left.
 """
 
 from __future__ import annotations
 
-import ctypes
 import random
 import sys
 import threading
@@ -49,7 +44,8 @@ from ._errors import (
     WrongThread,
 )
 from ._frames import Site, calling_site, top_site, trimmed
-from ._memory import Account, memory, stack_cost
+from ._kill import Killer
+from ._memory import memory, stack_cost
 from ._observer import Observer, describe_failure
 from ._poller import Poller, open_poller
 from ._timers import Timer, Timers, check_seconds
@@ -59,10 +55,8 @@ SLICE_S: Final = 0.001
 MAX_IDLE_WORKERS: Final = 256  # about 6 KB each
 MAX_TIMERS_PER_TURN: Final = 10_000  # then I/O is looked at again
 KEPT_DEAD: Final = 256
-KILL_TRIES: Final = 3
 LIMIT_HEADROOM_BYTES: Final = 64 * 1024  # room to handle a MemoryLimitExceeded
 SHUTDOWN_PATIENCE_S: Final = 1.0  # real time, three times
-ANSWER_PATIENCE_S: Final = 0.1  # how long another thread waits for a snapshot before it takes a light one
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 Job = tuple[Coroutine, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -143,10 +137,9 @@ class Scheduler:
         self._unclaimed: list[Coroutine] = []
         self._stall_told: frozenset[int] = frozenset()
         self._zombies: list[greenlet] = []
-        self._aim_lock = threading.Lock()
-        self._aimed_at: Coroutine | None = None
+        self._killer = Killer(self)
         self._patience_end: float | None = None
-        self._over = False
+        self.over = False
         self.main: Coroutine | None = None
         memory.schedulers.add(self)
 
@@ -258,9 +251,9 @@ class Scheduler:
             try:
                 while coroutine._defers:
                     self._run_defer(coroutine)
-                coroutine._greenlet = None  # no more shots from here on: see `_shoot`
-                if self._aimed_at is not None:
-                    self._disarm()
+                coroutine._greenlet = None  # no more shots from here on
+                if self._killer.victim is not None:
+                    self._killer.disarm()
             except Killed as error:  # it came between two deferred calls
                 coroutine._error = trimmed(error)
         self._end(coroutine)
@@ -351,10 +344,11 @@ class Scheduler:
             worker = target._greenlet
         try:
             worker.switch()
-            if self._aimed_at is not None:
-                self._take_back_shot()
+            if self._killer.victim is not None:
+                self._killer.take_back()
         except Killed:
-            self._pass_on_shot()
+            if self._killer.is_meant_for_runner():
+                raise
 
     def settle(self) -> None:
         """Charge the running coroutine up to this moment, so that its figures can be read."""
@@ -370,16 +364,11 @@ class Scheduler:
         """To a greenlet as such, whoever is accounted as running; for workers that are made or sent home."""
         try:
             target.switch()
-            if self._aimed_at is not None:
-                self._take_back_shot()
+            if self._killer.victim is not None:
+                self._killer.take_back()
         except Killed:
-            self._pass_on_shot()
-
-    def _pass_on_shot(self) -> None:
-        """Raise it, unless it was meant for the one that has just left."""
-        if self.running is self._aimed_at:
-            raise  # noqa: PLE0704 - called in an except clause
-        self._aimed_at = None
+            if self._killer.is_meant_for_runner():
+                raise
 
     def _serve_hirers(self) -> None:
         """In the root: somebody asked for a worker, and waits for it."""
@@ -626,70 +615,9 @@ class Scheduler:
             `ended`; `had ended`; `zombie` (it ignored three kills); or `unstoppable` (it computes,
             and does not come back to Python code).
         """
-        check_seconds(grace_s, "grace")
-        if coroutine.ended:
-            return "had ended"
-        if threading.get_ident() == self.thread_id:
-            return self._kill_from_inside(coroutine, grace_s)
-        return self._kill_from_outside(coroutine, grace_s)
+        return self._killer.kill(coroutine, grace_s)
 
-    def _kill_from_inside(self, coroutine: Coroutine, grace_s: float) -> str:
-        if coroutine is self.running:
-            raise Killed(f"{coroutine} killed itself")
-        for _ in range(KILL_TRIES):
-            self.interrupt(coroutine, Killed(f"{coroutine} was killed"))
-            if self.join(coroutine, grace_s / KILL_TRIES):
-                return "ended"
-        self._abandon(coroutine)
-        return "zombie"
-
-    def _kill_from_outside(self, coroutine: Coroutine, grace_s: float) -> str:
-        ended = threading.Event()
-        for _ in range(KILL_TRIES):
-            if self._over:
-                break
-            self.call_soon_threadsafe(self._kill_step, coroutine, ended)
-            if ended.wait(grace_s / KILL_TRIES / 2):
-                return "ended"
-            self._shoot(coroutine)
-            if ended.wait(grace_s / KILL_TRIES / 2):
-                return "ended"
-        if coroutine.ended:
-            return "ended"
-        if self.running is coroutine:
-            return "unstoppable"
-        self.call_soon_threadsafe(self._abandon, coroutine)
-        return "zombie"
-
-    def _kill_step(self, coroutine: Coroutine, ended: threading.Event) -> None:
-        if coroutine.ended:
-            ended.set()
-            return
-        self.watch(coroutine, lambda _: ended.set())
-        self.interrupt(coroutine, Killed(f"{coroutine} was killed"))
-
-    def _shoot(self, coroutine: Coroutine) -> None:
-        """From another thread: raise `Killed` in the midst of what `coroutine` computes."""
-        self._aimed_at = coroutine
-        with self._aim_lock:
-            if self.running is coroutine and coroutine._greenlet is not None:
-                _raise_asynchronously(self.thread_id, Killed)
-            else:
-                self._aimed_at = None
-
-    def _take_back_shot(self) -> None:
-        with self._aim_lock:
-            if self.running is not self._aimed_at:
-                _raise_asynchronously(self.thread_id, None)
-                self._aimed_at = None
-
-    def _disarm(self) -> None:
-        """Take back a shot at one that is just ending."""
-        with self._aim_lock:
-            _raise_asynchronously(self.thread_id, None)
-            self._aimed_at = None
-
-    def _abandon(self, coroutine: Coroutine) -> None:
+    def abandon(self, coroutine: Coroutine) -> None:
         """Never schedule it again: it ignored every request to end."""
         if coroutine.ended or coroutine is self.running:
             return
@@ -820,8 +748,8 @@ class Scheduler:
                 self.interrupt(coroutine, kind("the scheduler ends"))
             self._run_for_a_while()
         for coroutine in list(self.living.values()):
-            self._abandon(coroutine)
-        self._over = True
+            self.abandon(coroutine)
+        self.over = True
         self._run_calls()
         self._report_unclaimed()
         while self._workers:
@@ -851,7 +779,7 @@ class Scheduler:
 
         The only way in from another thread. Raises `NotRunning` once the scheduler has ended.
         """
-        if self._over:
+        if self.over:
             raise NotRunning("the scheduler has ended")
         self._calls.append((fn, args))
         self.poller.wake()
@@ -876,47 +804,7 @@ class Scheduler:
         """
         if threading.get_ident() == self.thread_id:
             return _snapshot.take(self, limit, dead=dead, stuck=stuck)
-        asked_at = perf_counter()
-        answer: deque[_snapshot.Snapshot] = deque()
-        answered = threading.Event()
-
-        def take() -> None:
-            lag_s = perf_counter() - asked_at
-            if lag_s < 10 * ANSWER_PATIENCE_S:  # else nobody waits for it any more
-                answer.append(_snapshot.take(self, limit, dead=dead, stuck=stuck, lag_s=lag_s))
-            answered.set()
-
-        patience_s = ANSWER_PATIENCE_S
-        try:
-            self.call_soon_threadsafe(take)
-        except NotRunning:
-            patience_s = 0.0
-        while not answered.wait(patience_s) and self._answers_soon():
-            pass
-        return answer[0] if answer else _snapshot.take_light(self, limit, lag_s=perf_counter() - asked_at)
-
-    def _answers_soon(self) -> bool:
-        """Whether it is the root itself that is busy, perhaps with this very question."""
-        return not self._over and self.running is None
-
-    def account_of(self, coroutine: Coroutine) -> Account:
-        """The account of one coroutine, as of now."""
-        if coroutine is self.running:
-            self.settle()
-        tally, traced = coroutine._tally, memory.traces_heap()
-        stack_bytes, frames = self.stack_of(coroutine)
-        return Account(
-            heap_bytes=tally.heap_bytes if traced else None,
-            heap_blocks=None,
-            heap_peak=tally.heap_peak if traced else None,
-            allocated_total=tally.allocated_total if traced else None,
-            stack_bytes=stack_bytes,
-            frames=frames,
-            sockets=sum(held.owner == coroutine.id for held in self.sockets.values()),
-            timers=sum(timer.owner is coroutine for timer in self.timers),
-            defers=len(coroutine._defers or ()),
-            limit=tally.limit,
-        )
+        return _snapshot.ask(self, limit, dead=dead, stuck=stuck)
 
     def stack_of(self, coroutine: Coroutine) -> tuple[int, int]:
         """Its stack in bytes (saved C stack and data-stack chunks) and in frames; (0, 0) if it has none."""
@@ -984,9 +872,3 @@ def _why_not_suspended(coroutine: Coroutine) -> str:
     if coroutine._state == WAITING:
         return f"it is not suspended but waits on {coroutine.waiting_on}"
     return "it is running" if coroutine.state == "running" else "it is ready to run already"
-
-
-def _raise_asynchronously(thread_id: int, kind: type[BaseException] | None) -> None:
-    """Have CPython raise `kind` in the Python code that runs next on that thread; None takes it back."""
-    exception = None if kind is None else ctypes.py_object(kind)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), exception)

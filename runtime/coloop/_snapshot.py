@@ -8,6 +8,7 @@ would need a walk over stacks. All sizes are bytes, all times seconds.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -15,14 +16,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ._errors import NotRunning
 from ._frames import stack_of_thread, top_site
-from ._memory import memory
+from ._memory import Account, memory
 
 if TYPE_CHECKING:
     from ._coroutine import Coroutine
     from ._scheduler import Scheduler
 
 MAX_REPORTED: Final = 32  # coroutines that a deadlock is reported with
+PATIENCE_S: Final = 0.1  # how long another thread waits for the whole picture
+STALE_QUESTION_S: Final = 1.0  # a question this old is not answered: nobody waits for it any more
 HOG_S: Final = 0.1  # who runs for so long without a switch is called a hog
 
 
@@ -241,11 +245,57 @@ def take(
     return _assemble(scheduler, pictures, graves, sockets, responsive=True, lag_s=lag_s)
 
 
+def ask(scheduler: Scheduler, limit: int | None, *, dead: bool, stuck: bool) -> Snapshot:
+    """From another thread: the whole picture, or a light one if the scheduler does not answer soon."""
+    asked_at = time.perf_counter()
+    answer: list[Snapshot] = []
+    answered = threading.Event()
+
+    def reply() -> None:
+        lag_s = time.perf_counter() - asked_at
+        if lag_s < STALE_QUESTION_S:
+            answer.append(take(scheduler, limit, dead=dead, stuck=stuck, lag_s=lag_s))
+        answered.set()
+
+    try:
+        scheduler.call_soon_threadsafe(reply)
+        while not answered.wait(PATIENCE_S) and _is_at_work(scheduler):
+            pass
+    except NotRunning:
+        pass
+    return answer[0] if answer else take_light(scheduler, limit, lag_s=time.perf_counter() - asked_at)
+
+
+def _is_at_work(scheduler: Scheduler) -> bool:
+    """Whether it is the root itself that is busy, perhaps with this very question."""
+    return not scheduler.over and scheduler.running is None
+
+
 def take_light(scheduler: Scheduler, limit: int | None, *, lag_s: float) -> Snapshot:
     """What can be told from another thread while the scheduler is busy."""
     living = _steady_list(scheduler.living)
     pictures = tuple(_light_picture(scheduler, co) for co in living[:limit])
     return _assemble(scheduler, pictures, (), (), responsive=False, lag_s=lag_s)
+
+
+def account_of(scheduler: Scheduler, coroutine: Coroutine) -> Account:
+    """The account of one coroutine, as of now."""
+    if coroutine is scheduler.running:
+        scheduler.settle()
+    tally, traced = coroutine._tally, memory.traces_heap()
+    stack_bytes, frames = scheduler.stack_of(coroutine)
+    return Account(
+        heap_bytes=tally.heap_bytes if traced else None,
+        heap_blocks=None,
+        heap_peak=tally.heap_peak if traced else None,
+        allocated_total=tally.allocated_total if traced else None,
+        stack_bytes=stack_bytes,
+        frames=frames,
+        sockets=sum(held.owner == coroutine.id for held in scheduler.sockets.values()),
+        timers=sum(timer.owner is coroutine for timer in scheduler.timers),
+        defers=len(coroutine._defers or ()),
+        limit=tally.limit,
+    )
 
 
 def picture_of(
