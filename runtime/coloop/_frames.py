@@ -81,13 +81,15 @@ def user_frames(frame: FrameType | None) -> list[FrameType]:
 
 
 def top_site(frame: FrameType | None) -> str | None:
-    """The innermost place outside of the runtime; the innermost of all if there is none."""
-    innermost = frame
+    """The innermost place outside of the runtime; where there is none, as in `go(suspend)`, its entrance."""
+    entrance = None
     while frame is not None:
         if not is_ours(frame.f_code):
             return str(site_of(frame))
+        if not frame.f_code.co_filename.endswith("_scheduler.py"):
+            entrance = frame
         frame = frame.f_back
-    return None if innermost is None else str(site_of(innermost))
+    return None if entrance is None else str(site_of(entrance))
 
 
 def summaries(frame: FrameType | None) -> list[traceback.FrameSummary]:

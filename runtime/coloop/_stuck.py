@@ -8,21 +8,24 @@ reachable from the modules, the threads and the coroutines that can be woken fro
 coroutine whose wait was marked counts as alive, and what *it* can reach is marked too; and so on
 until nothing is added. Those left over are stuck.
 
-Objects that only C code refers to are not seen, so the answer may, rarely, name one too many.
-The walk takes about 0.2 s per million objects, during which nothing else runs: ask on demand.
+Objects that only C code refers to, or that lie on a value stack in the midst of an expression,
+are not seen, so the answer may, rarely, name one too many. The walk takes about 0.2 s per million
+objects, during which nothing else runs: ask on demand.
 """
 
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
 from collections.abc import Iterable
-from types import FrameType
+from types import FrameType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import greenlet
 
 from ._coroutine import WAITING, Coroutine
+from ._frames import is_ours
 from ._group import Group
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ def find_stuck(scheduler: Scheduler) -> list[Coroutine]:
     doubtful = {co for co in scheduler.living.values() if _needs_proof(scheduler, co)}
     if not doubtful:
         return []
-    marked: set[int] = set()
+    marked = {id(scheduler)}  # it knows every coroutine, and wakes none by itself
     alive = [co for co in scheduler.living.values() if co not in doubtful]
     _mark(_roots(scheduler, alive), marked)
     while True:
@@ -70,7 +73,9 @@ def _reachable(coroutine: Coroutine, marked: set[int]) -> bool:
 def _roots(scheduler: Scheduler, alive: Iterable[Coroutine]) -> list[Any]:
     roots: list[Any] = list(sys.modules.values())
     for frame in sys._current_frames().values():
-        roots.extend(_locals_of(frame))
+        roots.extend(_locals_of(_past_ours(frame)))
+    # One that is being iterated over is on the value stack of a frame, where nobody can look.
+    roots.extend(found for found in gc.get_objects() if type(found) is GeneratorType)
     for timer in scheduler.timers:
         roots.extend((timer.fn, timer.args))
     for coroutine in alive:
@@ -84,15 +89,25 @@ def _held_by(scheduler: Scheduler, coroutine: Coroutine) -> list[Any]:
     if coroutine._greenlet is not None:
         held.append(coroutine._greenlet)
     frame = scheduler.frame_of(coroutine)
-    if frame is not None:
-        held.extend(_locals_of(frame))
+    held.extend(_locals_of(_past_ours(frame) if coroutine is scheduler.running else frame))
     return held
+
+
+def _past_ours(frame: FrameType | None) -> FrameType | None:
+    """The frames that asked for this search know everybody; they do not count."""
+    while frame is not None and is_ours(frame.f_code):
+        frame = frame.f_back
+    return frame
 
 
 def _locals_of(frame: FrameType | None) -> list[Any]:
     values: list[Any] = []
     while frame is not None:
-        values.extend(gc.get_referents(frame))
+        names = frame.f_locals
+        values.extend(names.values())
+        # Up to CPython 3.12 this is a copy that stays with the frame, and would keep its values alive.
+        if frame.f_code.co_flags & inspect.CO_OPTIMIZED and isinstance(names, dict):
+            names.clear()
         frame = frame.f_back
     return values
 
