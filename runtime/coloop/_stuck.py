@@ -31,6 +31,7 @@ from ._group import Group
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
 
+OUR_REFERENCES: Final = 3  # the frame's, the variable's and the argument's
 FROM_OUTSIDE: Final = frozenset(
     {"sleep", "recv", "send", "accept", "connect", "thread", "prompt", "idle", "close"}
 )
@@ -105,8 +106,10 @@ def _locals_of(frame: FrameType | None) -> list[Any]:
     while frame is not None:
         names = frame.f_locals
         values.extend(names.values())
-        # Up to CPython 3.12 this is a copy that stays with the frame, and would keep its values alive.
-        if frame.f_code.co_flags & inspect.CO_OPTIMIZED and isinstance(names, dict):
+        # Up to CPython 3.12 a function's is a copy that stays with the frame, and would keep the values
+        # alive. It is also what `locals()` returned: then a third reference is the program's own.
+        is_copy = frame.f_code.co_flags & inspect.CO_OPTIMIZED and type(names) is dict
+        if is_copy and sys.getrefcount(names) == OUR_REFERENCES:
             names.clear()
         frame = frame.f_back
     return values
