@@ -1,0 +1,426 @@
+"""Two threads: one belongs to the coroutines, the other to the keyboard, and here one waits for the other.
+
+A coroutine that computes without end holds its thread, and the prompt must not be on it. So whoever types
+hands a call over and waits for the answer, and remains able to give up the wait: at Ctrl-C, or when
+somebody else does not let the call come to its turn.
+
+Ctrl-C is for the call that is waited for, and for nobody else. What it raises is raised where that call
+waits; if the call computes, in the midst of that. It never survives into the next call: a request that
+comes too late for its own call is dropped.
+
+Calls are made by one coroutine, number 1, one after the other: it has the account to which everything
+is charged that is made at the prompt. A call that comes while it is busy gets a coroutine of its own.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from time import perf_counter
+from types import FrameType
+from typing import Any, Final
+
+import coloop
+from coloop import Clock, Coroutine, CoroutinePicture, Killed, NotRunning, Scheduler
+from coloop.testing import MockClock
+
+SHELL: Final = "shell"
+LOOK_S: Final = 0.1  # how often a wait looks for somebody who holds the scheduler
+KILL_GRACE_S: Final = 1.0
+START_TIMEOUT_S: Final = 10.0
+STOP_TIMEOUT_S: Final = 5.0  # coloop gives those who clean up 3 x 1 s
+
+_DONE: Final = "done"
+_INTERRUPT: Final = "interrupt"
+_TICK: Final = "tick"
+
+
+class Hogged(Exception):
+    """A coroutine holds the scheduler, and the call was not waited for any longer.
+
+    Attributes:
+        hog: who it is.
+        held_s: for how long it has run without a pause.
+        started: whether the call had begun; if so it goes on behind the hog, else it is never made.
+    """
+
+    def __init__(self, hog: Coroutine, held_s: float, *, started: bool) -> None:
+        super().__init__(
+            f"{hog} {hog.name} has run for {held_s:.1f}s and lets nobody else run (kill {hog.id})"
+        )
+        self.hog = hog
+        self.held_s = held_s
+        self.started = started
+
+
+class _Stop(BaseException):
+    """Ends the scheduler, from its root."""
+
+
+class _Call:
+    """A function on its way to the scheduler, and its answer on the way back."""
+
+    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], name: str) -> None:
+        self.fn = fn
+        self.args = args
+        self.name = name
+        self.events: SimpleQueue[str] = SimpleQueue()
+        self.coroutine: Coroutine | None = None  # set as soon as it is being made
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.finished = False
+        self.given_up = False
+        self.interrupts = 0
+
+    def make(self) -> None:
+        """In a coroutine: make the call and keep what comes of it."""
+        self.coroutine = coloop.current()
+        try:
+            self.value = self.fn(*self.args)
+        except BaseException as error:
+            tb = error.__traceback__
+            self.error = error.with_traceback(
+                tb.tb_next if tb is not None else None
+            )  # no cycle through `self`
+        self.finish()
+
+    def finish(self) -> None:
+        """The answer is there."""
+        self.finished = True
+        self.events.put(_DONE)
+
+    def answer(self) -> Any:
+        """Give what it returned, or raise what it raised; once."""
+        value, error = self.value, self.error
+        self.value = self.error = None
+        if isinstance(error, Killed) and self.interrupts:
+            error = KeyboardInterrupt()
+        if error is None:
+            return value
+        try:
+            raise error
+        finally:
+            del error  # else the traceback holds this frame, which holds the error
+
+
+class _Watcher(coloop.Observer):
+    """Hands what the scheduler tells on to the bridge, and from there to whoever wants to know."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+
+    def started(self, scheduler: Scheduler) -> None:
+        self._bridge._adopt(scheduler)  # noqa: SLF001 - a part of the bridge
+
+    def failed(self, failure: coloop.Failure) -> None:
+        self._bridge.on_failure(failure)
+
+    def stalled(self, coroutines: tuple[CoroutinePicture, ...]) -> None:
+        self._bridge._stalled(coroutines)  # noqa: SLF001
+
+    def warned(self, text: str) -> None:
+        self._bridge.on_warning(text)
+
+
+class Bridge:
+    """Owns the scheduler's thread, and makes calls there.
+
+    Args:
+        clock: what tells the coroutines the time. A `MockClock` winds itself forward only while a call is
+            waited for, so that nothing happens between two lines.
+        seed: decides the order in which coroutines run.
+
+    Attributes:
+        on_failure: called on the scheduler's thread for an exception that nobody joined.
+        on_warning: called there for a line of warning.
+        on_stall: called there when all coroutines wait for each other; not if a call of ours is among
+            them and `deadlock_fails`.
+        on_late: called there with the value and the error of a call that was no longer waited for.
+        deadlock_fails: a call that waits while nothing can wake anyone raises `Deadlock`: in a script nobody
+            else will come to help.
+        hog_patience_s: give up a call when another coroutine has held the scheduler for so long; None waits.
+    """
+
+    def __init__(self, *, clock: Clock | None = None, seed: int | None = None) -> None:
+        self._clock = clock
+        self._seed = seed
+        self._scheduler: Scheduler | None = None
+        self._thread: threading.Thread | None = None
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self._waiting: list[_Call] = []
+        self._shell: Coroutine | None = None
+        self._idle = False
+        self._active = 0
+        self._stopping = False
+        self.on_failure: Callable[[coloop.Failure], None] = coloop.Observer().failed
+        self.on_warning: Callable[[str], None] = coloop.Observer().warned
+        self.on_stall: Callable[[tuple[CoroutinePicture, ...]], None] = lambda _: None
+        self.on_late: Callable[[Any, BaseException | None], None] = lambda _value, _error: None
+        self.deadlock_fails = False
+        self.hog_patience_s: float | None = None
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The scheduler; raises `NotRunning` before `start` and after `stop`."""
+        if self._scheduler is None:
+            raise NotRunning("the shell's scheduler does not run")
+        return self._scheduler
+
+    @property
+    def running(self) -> bool:
+        """Whether calls can be made."""
+        return self._scheduler is not None
+
+    @property
+    def clock_is_virtual(self) -> bool:
+        """Whether time passes only while a call waits."""
+        return isinstance(self._clock, MockClock)
+
+    def start(self) -> None:
+        """Start the thread and its scheduler; returns when calls can be made."""
+        self._thread = threading.Thread(target=self._run, name="coshell scheduler", daemon=True)
+        self._thread.start()
+        if not self._started.wait(START_TIMEOUT_S) or self._failure is not None:
+            raise NotRunning(f"the scheduler did not start: {self._failure!r}")
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+        """Cancel all coroutines, so that their `finally` runs, and end the scheduler.
+
+        Args:
+            timeout_s: how long to wait for that.
+
+        Returns:
+            False if somebody cannot be stopped; the thread is left behind then.
+        """
+        if self._thread is None or self._scheduler is None:
+            return True
+        self._stopping = True
+        self.scheduler.call_soon_threadsafe(_raise_stop)
+        self._thread.join(LOOK_S)
+        if self._thread.is_alive():
+            held = self.hog()
+            if held is not None:
+                self.scheduler.kill(held[0], KILL_GRACE_S)
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def call(self, fn: Callable[..., Any], *args: Any, name: str = SHELL) -> Any:
+        """Make `fn(*args)` in a coroutine, wait for it, and return or raise what it does.
+
+        On the scheduler's own thread it is an ordinary call.
+
+        Args:
+            fn: a plain function; it may park.
+            *args: its arguments.
+            name: the coroutine's name; any but `shell` gets a new one.
+
+        Raises:
+            KeyboardInterrupt: it was interrupted.
+            Hogged: another coroutine holds the scheduler, and Ctrl-C or `hog_patience_s` ended the wait.
+            NotRunning: there is no scheduler.
+        """
+        scheduler = self.scheduler
+        if threading.get_ident() == scheduler.thread_id:
+            return fn(*args)
+        call = _Call(fn, args, name)
+        self._waiting.append(call)
+        try:
+            with _ctrl_c_put_in(call.events):
+                scheduler.call_soon_threadsafe(self._begin, call)
+                self._wait_for(call)
+        finally:
+            self._waiting.remove(call)
+        return call.answer()
+
+    def interrupt(self) -> bool:
+        """Do what Ctrl-C does, from any thread; False if no call is waited for."""
+        waiting = self._waiting[-1:]
+        for call in waiting:
+            call.events.put(_INTERRUPT)
+        return bool(waiting)
+
+    def hog(self) -> tuple[Coroutine, float] | None:
+        """The coroutine that has run for the last tenth of a second without a pause, and for how long."""
+        running = self.scheduler.running
+        held_s = perf_counter() - self.scheduler.running_since
+        return (running, held_s) if running is not None and held_s >= LOOK_S else None
+
+    # -- on the waiting thread ---------------------------------------------------------------------
+
+    def _wait_for(self, call: _Call) -> None:
+        while not call.finished:
+            event = self._next_event(call)
+            if event == _INTERRUPT:
+                self._interrupt(call)
+            elif event == _TICK:
+                self._look_for_hog(call)
+
+    def _next_event(self, call: _Call) -> str:
+        impatient = call.interrupts or self.hog_patience_s is not None
+        try:
+            return call.events.get(timeout=LOOK_S if impatient else None)
+        except Empty:
+            return _TICK
+        except KeyboardInterrupt:  # a handler of SIGINT that is not ours
+            return _INTERRUPT
+
+    def _interrupt(self, call: _Call) -> None:
+        call.interrupts += 1
+        if call.interrupts == 1:
+            self.scheduler.call_soon_threadsafe(self._raise_in, call)
+        elif call.coroutine is not None:
+            self._end_by_force(call, call.coroutine)
+
+    def _look_for_hog(self, call: _Call) -> None:
+        found = self.hog()
+        if found is None:
+            return
+        hog, held_s = found
+        if hog is call.coroutine:
+            if call.interrupts:
+                self._end_by_force(call, hog)
+        elif call.interrupts or (self.hog_patience_s is not None and held_s >= self.hog_patience_s):
+            self._give_up(call, hog, held_s)
+
+    @staticmethod
+    def _give_up(call: _Call, hog: Coroutine, held_s: float) -> None:
+        call.given_up = True
+        if not call.finished:
+            raise Hogged(hog, held_s, started=call.coroutine is not None)
+
+    def _end_by_force(self, call: _Call, coroutine: Coroutine) -> None:
+        """The call does not listen: kill its coroutine."""
+        verdict = self.scheduler.kill(coroutine, KILL_GRACE_S)
+        held = self.hog()
+        if verdict == "unstoppable" and held is not None:
+            self._give_up(call, *held)
+        elif not call.finished:  # killed before it could answer
+            call.error = KeyboardInterrupt()
+            call.finish()
+
+    # -- on the scheduler's thread -----------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            coloop.run(self._serve, clock=self._clock, seed=self._seed, observer=_Watcher(self))
+        except _Stop:
+            pass
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._scheduler = None
+            self._started.set()
+            for call in list(self._waiting):
+                call.error = call.error or NotRunning("the scheduler has ended")
+                call.finish()
+
+    def _adopt(self, scheduler: Scheduler) -> None:
+        scheduler.inbox_waiters += 1  # whoever types may still act: that is hope, also while a call waits
+        self._scheduler = scheduler
+        self._count_active(0)
+
+    def _serve(self) -> None:
+        """The life of the shell's coroutine: one call after the other."""
+        self._shell = coloop.current()
+        self._started.set()
+        while (call := self._next_call()) is not None:
+            self._make(call)
+            if isinstance(call.error, Killed):
+                break
+        if not self._stopping:  # it was killed: a successor takes the next call
+            self.scheduler.call_soon_threadsafe(self._succeed)
+
+    def _succeed(self) -> None:
+        self.scheduler.go(self._serve, name=SHELL)
+
+    def _next_call(self) -> _Call | None:
+        while not self._stopping:
+            self._idle = True
+            try:
+                found: _Call = self.scheduler.park("prompt")
+            except Killed:
+                return None
+            except BaseException:  # noqa: S112 - meant for a call that has ended, or for nobody
+                continue
+            else:
+                return found
+            finally:
+                self._idle = False
+        return None
+
+    def _begin(self, call: _Call) -> None:
+        if call.given_up:
+            return
+        if call.name == SHELL and self._idle and self._shell is not None:
+            self._idle = False
+            self.scheduler.wake(self._shell, call)
+        else:
+            self.scheduler.go(self._make, (call,), name=call.name)
+
+    def _make(self, call: _Call) -> None:
+        self._count_active(+1)
+        call.make()
+        self._count_active(-1)
+        if call.given_up:
+            self.on_late(call.value, call.error)
+
+    def _count_active(self, change: int) -> None:
+        """Virtual time stands still while no call is being made."""
+        self._active += change
+        if isinstance(self._clock, MockClock):
+            self._clock.autojump = self._active > 0
+
+    def _raise_in(self, call: _Call) -> None:
+        if call.coroutine is None:
+            call.given_up = True
+            call.error = KeyboardInterrupt()
+            call.finish()
+        elif not call.finished:
+            self.scheduler.interrupt(call.coroutine, KeyboardInterrupt())
+
+    def _stalled(self, coroutines: tuple[CoroutinePicture, ...]) -> None:
+        waiting = {picture.id for picture in coroutines}
+        ours = [call for call in self._waiting if call.coroutine and call.coroutine.id in waiting]
+        if not (ours and self.deadlock_fails):
+            self.on_stall(coroutines)
+            return
+        report = deadlock_report(coroutines)
+        for call in ours:
+            if call.coroutine is not None:
+                self.scheduler.interrupt(call.coroutine, coloop.Deadlock(coroutines, report))
+
+
+def deadlock_report(coroutines: tuple[CoroutinePicture, ...]) -> str:
+    """Who waits for what, and where: a line, and one more for each."""
+    lines = [f"  co#{p.id} {p.name} waits on {p.waiting_on} at {p.where}" for p in coroutines]
+    return "\n".join(["deadlock: nothing can wake any of these", *lines])
+
+
+def _raise_stop() -> None:
+    raise _Stop
+
+
+@contextmanager
+def _ctrl_c_put_in(events: SimpleQueue[str]) -> Iterator[None]:
+    """On the main thread Ctrl-C becomes an event in this block, and raises nothing anywhere.
+
+    `SimpleQueue.put` may be called in a signal handler, whatever it has interrupted.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    previous = signal.getsignal(signal.SIGINT) if is_main else None
+    if previous in {None, signal.SIG_IGN}:
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        events.put(_INTERRUPT)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
