@@ -1,0 +1,44 @@
+"""Every transcript in the README and in docs/ is true: it is run as it stands."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def python_blocks(page: Path) -> list[tuple[str, str]]:
+    """The fenced Python programs of a page that are followed by an `Output:` block."""
+    pattern = re.compile(r"```python\n(.*?)```\n+(?:Output|It prints):\n+```\n(.*?)```", re.DOTALL)
+    return pattern.findall(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "```cosh" in page.read_text(encoding="utf-8")], ids=lambda p: p.name)
+def test_the_transcripts_of_a_page_are_true(page: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "coshell", "run", str(page)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=50, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "output"),
+    [block for page in PAGES for block in python_blocks(page)],
+)
+def test_a_program_prints_what_the_page_says(program: str, output: str) -> None:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=50, check=False)
+    assert (done.stdout, done.stderr) == (output, "")
+
+
+def test_the_readme_has_exactly_two_set_up_lines() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"<!-- set-up: (\w+) -->\n+```\n(.*?)```", text, re.DOTALL)
+    assert [name for name, _ in blocks] == ["run", "test"]
+    assert all(len(body.strip().splitlines()) == 1 for _, body in blocks)
