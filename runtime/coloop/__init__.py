@@ -16,6 +16,7 @@ from . import testing as testing
 from ._channel import Channel as Channel
 from ._clock import Clock as Clock
 from ._clock import MonotonicClock as MonotonicClock
+from ._connect import connect as connect
 from ._coroutine import Coroutine as Coroutine
 from ._errors import AlreadyRunning as AlreadyRunning
 from ._errors import Busy as Busy
@@ -33,6 +34,8 @@ from ._errors import WasCancelled as WasCancelled
 from ._errors import WrongThread as WrongThread
 from ._group import Group as Group
 from ._inbox import Inbox as Inbox
+from ._listener import Listener as Listener
+from ._listener import listen as listen
 from ._memory import Account as Account
 from ._memory import memory as memory
 from ._observer import Failure as Failure
@@ -48,9 +51,12 @@ from ._run import suspend as suspend
 from ._run import yield_now as yield_now
 from ._scheduler import Scheduler as Scheduler
 from ._scheduler import current_scheduler as current_scheduler
+from ._server import Server as Server
+from ._server import serve as serve
 from ._snapshot import CoroutinePicture as CoroutinePicture
 from ._snapshot import Snapshot as Snapshot
 from ._snapshot import SocketPicture as SocketPicture
+from ._socket import Socket as Socket
 from ._sync import Event as Event
 from ._threads import to_thread as to_thread
 from ._timeouts import timeout as timeout

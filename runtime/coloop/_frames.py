@@ -56,7 +56,7 @@ def is_ours(code: CodeType) -> bool:
     return code.co_filename.startswith(_OURS)
 
 
-def calling_site(depth: int) -> Site | None:
+def calling_site(depth: int = 1) -> Site | None:
     """The innermost place outside of the runtime, at least `depth` calls above the one who asks.
 
     Every frame that is looked at becomes an object, which costs a third of a spawn: hence `depth`.

@@ -8,15 +8,17 @@
 from __future__ import annotations
 
 import math
+import socket
 from typing import Final
 
 from ._errors import Timeout
 from ._scheduler import current_scheduler
+from ._socket import Socket, adopt_socket
 from ._timers import check_seconds
 
 AUTOJUMP_PATIENCE_S: Final = 0.01  # real time for which sockets must be silent before the clock jumps
 
-__all__ = ["MockClock", "wait_until_idle"]
+__all__ = ["MockClock", "socket_pair", "wait_until_idle"]
 
 
 class MockClock:
@@ -67,3 +69,9 @@ def wait_until_idle(timeout: float | None = None) -> bool:
     except Timeout:
         return False
     return True
+
+
+def socket_pair() -> tuple[Socket, Socket]:
+    """Two sockets that are connected to each other, owned by the running coroutine."""
+    left, right = socket.socketpair()
+    return adopt_socket(left), adopt_socket(right)
