@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any, TypeVar
 
 from ._clock import Clock
@@ -62,26 +61,12 @@ def run(
 
 @contextmanager
 def _interrupts_for_main(scheduler: Scheduler) -> Iterator[None]:
-    """Ctrl-C is for main; Python would raise it in whichever coroutine happens to run.
-
-    A second Ctrl-C while the first has not arrived, because somebody computes without a pause,
-    is raised right there.
-    """
+    """Ctrl-C is for main; Python would raise it in whichever coroutine happens to run."""
     on_main_thread = threading.current_thread() is threading.main_thread()
     if not on_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    pending = False
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal pending
-        if pending or scheduler.running is scheduler.main:
-            pending = False
-            signal.default_int_handler(number, frame)
-        pending = True
-        scheduler.interrupt_main()
-
-    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGINT, lambda *_: scheduler.interrupt_main())
     try:
         yield
     finally:

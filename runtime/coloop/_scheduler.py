@@ -11,9 +11,12 @@ All that waits goes through `park`; all that ends a wait goes through `wake` or 
 
 * A wait ends exactly once. Whoever comes second finds the coroutine not waiting: `wake` says so,
   `interrupt` keeps its exception for the next wait.
-* State first, switch after: when `_leave` is entered, every field of the one who leaves is set.
+* State first, switch after: when `_leave` is entered, every field of the one who leaves is set. If
+  it fails before it could switch, at the recursion limit, its caller takes back what it set.
 * `go` runs the new coroutine at once and puts its spawner on `_callers`, which is asked before
   the ready queue. So the first park of the new one leads back to the spawner, and `go` returns.
+* `exposed` is set while a coroutine runs code that is not this file's. Only then may an exception
+  strike out of nowhere (`kill`, Ctrl-C); here it would leave half a switch behind. See `_kill.py`.
 """
 
 from __future__ import annotations
@@ -91,6 +94,7 @@ class Scheduler:
         poller: what waits for descriptors.
         timers: what is due when.
         running: the coroutine that runs at this moment; None while the root does.
+        exposed: the same, except that it is None while the scheduler works for it.
         living: the coroutines that have not ended, by id.
         graves: what is known of the last that have ended (bounded; they hold nothing).
         sockets: the open sockets and listeners, by their serial numbers.
@@ -114,6 +118,7 @@ class Scheduler:
         self.poller: Poller = open_poller()
         self.timers = Timers()
         self.running: Coroutine | None = None
+        self.exposed: Coroutine | None = None
         self.living: dict[int, Coroutine] = {}
         self.graves: deque[tuple[object, ...]] = deque(maxlen=KEPT_DEAD)
         self.sockets: dict[int, Any] = {}
@@ -138,6 +143,7 @@ class Scheduler:
         self._stall_told: frozenset[int] = frozenset()
         self._zombies: list[greenlet] = []
         self._killer = Killer(self)
+        self._ctrl_c_pending = False
         self._patience_end: float | None = None
         self.over = False
         self.main: Coroutine | None = None
@@ -179,16 +185,18 @@ class Scheduler:
             self._check_limits_of_spawn(memory_limit)
         if not callable(fn):
             raise TypeError(f"go takes a function and its arguments, not {fn!r}")
-        worker = self._workers.pop() if self._workers else self._hire()
-        self.spawned += 1
         coroutine = Coroutine(
             self,
-            self.spawned,
+            self.spawned + 1,
             default_name(fn) if name is None else name,
             None if spawner is None else spawner.id,
             calling_site(1) if spawned_at is None else spawned_at,
             memory_limit,
         )
+        self.exposed = None
+        now = perf_counter()
+        worker = self._workers.pop() if self._workers else self._hire()
+        self.spawned += 1
         self.living[coroutine.id] = coroutine
         if len(self.living) > self.peak:  # noqa: PLR1730 - on the path of every spawn, where max() is slow
             self.peak = len(self.living)
@@ -196,7 +204,15 @@ class Scheduler:
         worker.gr_context = coroutine.context
         self._job = (coroutine, fn, args, kwargs if kwargs is not None else {})
         self._callers.append(spawner)
-        self._depart(coroutine, perf_counter())
+        try:
+            self._leave(now, coroutine)
+        except Exception:  # it has not begun; at the recursion limit no function can be called to say so
+            del self.living[coroutine.id], self._callers[-1]
+            self._workers += [worker]
+            self._job = None
+            raise
+        finally:
+            self.exposed = spawner
         if spawner is None:
             self._serve_hirers()
         return coroutine
@@ -223,7 +239,7 @@ class Scheduler:
         if me is self._root:
             return self._start_worker()
         self._hirer = me
-        self._switch(self._root)
+        self._root.switch()
         return self._workers.pop()
 
     def _start_worker(self) -> greenlet:
@@ -233,39 +249,42 @@ class Scheduler:
 
     def _work(self) -> None:
         """The life of a worker: one job after the other, until it is woken without one."""
-        self._switch(self._root)
+        self._root.switch()
         while self._job is not None:
             self._run_job()
+            getcurrent().gr_context = None  # it would hold what the dead one has set there
             self._workers.append(getcurrent())
-            self._leave()
+            self._leave(perf_counter())
 
     def _run_job(self) -> None:
         """Run one coroutine from its first line to its last deferred call."""
         assert self._job is not None
         (coroutine, fn, args, kwargs), self._job = self._job, None
         try:
-            coroutine._value = fn(*args, **kwargs)
+            coroutine._value = self._call(coroutine, fn, args, kwargs)
         except BaseException as error:
             coroutine._error = trimmed(error)
-        while coroutine._greenlet is not None:
-            try:
-                while coroutine._defers:
-                    self._run_defer(coroutine)
-                coroutine._greenlet = None  # no more shots from here on
-                if self._killer.victim is not None:
-                    self._killer.disarm()
-            except Killed as error:  # it came between two deferred calls
-                coroutine._error = trimmed(error)
+        while coroutine._defers:
+            self._run_defer(coroutine, *coroutine._defers.pop())
         self._end(coroutine)
+        del coroutine, fn, args, kwargs  # the traceback of a failure ends in this frame, and would keep them
 
-    @staticmethod
-    def _run_defer(coroutine: Coroutine) -> None:
-        assert coroutine._defers is not None
-        fn, args, kwargs = coroutine._defers.pop()
+    def _call(
+        self, coroutine: Coroutine, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call what is not ours, exposed."""
+        self.exposed = coroutine
         try:
-            fn(*args, **kwargs)
+            return fn(*args, **kwargs)
+        finally:
+            self.exposed = None
+            perf_counter()  # any call: see the head of `_kill.py`
+
+    def _run_defer(self, coroutine: Coroutine, *call: Any) -> None:
+        try:
+            self._call(coroutine, *call)
         except BaseException as error:
-            if error.__context__ is None:
+            if error.__context__ is None and error is not coroutine._error:
                 error.__context__ = coroutine._error
             coroutine._error = trimmed(error)
 
@@ -281,7 +300,7 @@ class Scheduler:
             coroutine._state = FAILED
             self.failures += 1
         coroutine._ended_at = self.clock.now()
-        coroutine._interrupts = coroutine.context = coroutine._defers = None
+        coroutine._greenlet = coroutine.context = coroutine._interrupts = coroutine._defers = None
         self.living.pop(coroutine.id, None)
         self.settle()
         self.graves.append(_snapshot.grave_of(coroutine))
@@ -293,20 +312,39 @@ class Scheduler:
                 watcher(coroutine)
         if error is not None and not coroutine._observed:
             self._unclaimed.append(coroutine)
+        self.running = None
 
     # -- switching -------------------------------------------------------------------------------
 
-    def _leave(self) -> None:
-        """Leave the running greenlet for the next one; return when somebody comes back to it."""
-        now = perf_counter()
-        if self._callers:
-            target = self._pop_caller()
-        elif self._ready and self._slice_left > 0 and now < self._slice_end:
-            self._slice_left -= 1
-            target = self._ready.popleft() if self._random is None else self._pop_any()
-        else:
-            target = None
-        self._depart(target, now)
+    def _leave(self, now: float, target: Coroutine | None = None) -> None:
+        """Charge the one that has run until `now`; switch to `target` or, by default, to whose turn it is.
+
+        Returns when somebody switches back. What may fail comes first, and what it takes out of a
+        queue comes last, so that nothing is lost.
+        """
+        me = self.running
+        if me is not None:
+            me.busy_s += now - self.charged_at
+        self.charged_at = self.running_since = now
+        ledger = memory.ledger
+        if ledger is not None:
+            ledger.settle(memory.outside if me is None else me._tally)
+        if target is None:
+            if self._callers:
+                target = self._pop_caller()
+            elif self._ready and self._slice_left > 0 and now < self._slice_end:
+                self._slice_left -= 1
+                target = self._ready.popleft() if self._random is None else self._pop_any()
+        if target is me is not None:
+            return
+        self.running = target
+        self.switches += 1
+        worker: Any = self._root
+        if target is not None:
+            target.switches += 1
+            worker = target._greenlet
+        del target  # else this frame, switched out, would hold it until long after its end
+        worker.switch()
 
     def _pop_caller(self) -> Coroutine | None:
         """The spawner to which the running one returns; None is the root."""
@@ -325,31 +363,6 @@ class Scheduler:
         self._ready.rotate(place)
         return chosen
 
-    def _depart(self, target: Coroutine | None, now: float) -> None:
-        """Charge the one that has run until `now`, and switch to `target`; None is the root."""
-        me = self.running
-        if me is not None:
-            me.busy_s += now - self.charged_at
-        self.charged_at = self.running_since = now
-        ledger = memory.ledger
-        if ledger is not None:
-            ledger.settle(memory.outside if me is None else me._tally)
-        if target is me:
-            return
-        self.running = target
-        self.switches += 1
-        worker: Any = self._root
-        if target is not None:
-            target.switches += 1
-            worker = target._greenlet
-        try:
-            worker.switch()
-            if self._killer.victim is not None:
-                self._killer.take_back()
-        except Killed:
-            if self._killer.is_meant_for_runner():
-                raise
-
     def settle(self) -> None:
         """Charge the running coroutine up to this moment, so that its figures can be read."""
         now, me = perf_counter(), self.running
@@ -360,22 +373,12 @@ class Scheduler:
         if ledger is not None:
             ledger.settle(memory.outside if me is None else me._tally)
 
-    def _switch(self, target: greenlet) -> None:
-        """To a greenlet as such, whoever is accounted as running; for workers that are made or sent home."""
-        try:
-            target.switch()
-            if self._killer.victim is not None:
-                self._killer.take_back()
-        except Killed:
-            if self._killer.is_meant_for_runner():
-                raise
-
     def _serve_hirers(self) -> None:
         """In the root: somebody asked for a worker, and waits for it."""
         while self._hirer is not None:
             hirer, self._hirer = self._hirer, None
             self._workers.append(self._start_worker())
-            self._switch(hirer)
+            hirer.switch()
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -400,35 +403,40 @@ class Scheduler:
         if me._interrupts or me._tally.tripwire is not None or self.memory_limit is not None:
             self._safe_point(me)
         timer = None
-        if timeout_s is not None:
-            timer = self.call_later(timeout_s, self._expire, me, verb, subject, timeout_s)
-        me._state = WAITING
-        me._verb = verb
-        me._subject = subject
+        self.exposed = None
         try:
-            self._leave()
+            now = perf_counter()
+            if timeout_s is not None:
+                timer = self.call_later(timeout_s, self._expire, me, verb, subject, timeout_s)
+            me._state = WAITING
+            me._verb = verb
+            me._subject = subject
+            self._leave(now)
+        except Exception:  # it could not leave
+            me._state = READY
+            me._verb = me._subject = None
+            raise
         finally:
             if timer is not None:
                 timer.cancel()
-        if me._raise is not None:
-            self._raise_in(me)
+            self.exposed = me
+        error, me._raise = me._raise, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # else this frame and the traceback hold each other
         value, me._value = me._value, None
         return value
-
-    @staticmethod
-    def _raise_in(me: Coroutine) -> None:
-        error, me._raise = me._raise, None
-        assert error is not None
-        try:
-            raise error
-        finally:
-            del error  # else this frame and the traceback hold each other
 
     def _safe_point(self, me: Coroutine) -> None:
         """Where exceptions that were meant for `me` while it ran are raised."""
         if me._interrupts:
-            me._raise = me._interrupts.pop(0)
-            self._raise_in(me)
+            error = me._interrupts.pop(0)
+            try:
+                raise error
+            finally:
+                del error
         if me._tally.tripwire is not None or self.memory_limit is not None:
             self._check_limits(me)
 
@@ -468,8 +476,16 @@ class Scheduler:
             raise NotRunning("only a coroutine can yield: call this inside coloop.run(main) or go(...)")
         if me._interrupts or me._tally.tripwire is not None or self.memory_limit is not None:
             self._safe_point(me)
+        self.exposed = None
+        now = perf_counter()
         self._ready.append(me)
-        self._leave()
+        try:
+            self._leave(now)
+        except Exception:  # it could not leave
+            del self._ready[-1]
+            raise
+        finally:
+            self.exposed = me
 
     def checkpoint(self) -> None:
         """For operations that succeed without waiting: yield when many of them came in a row."""
@@ -627,6 +643,7 @@ class Scheduler:
             self._zombies.append(coroutine._greenlet)
         coroutine._greenlet = None
         coroutine._error = Killed("abandoned")
+        self.settle()
         running, self.running = self.running, None
         self._end(coroutine)
         self.running = running
@@ -664,8 +681,9 @@ class Scheduler:
         if self._ready:
             self._stall_told = frozenset()
             self._slice_left = SLICE_SWITCHES
-            self._slice_end = perf_counter() + SLICE_S
-            self._leave()
+            now = perf_counter()
+            self._slice_end = now + SLICE_S
+            self._leave(now)
             self._serve_hirers()
         elif self._idle_waiters and not self._calls:
             self.wake(self._idle_waiters.pop())
@@ -770,7 +788,7 @@ class Scheduler:
 
     def _dismiss(self, worker: greenlet) -> None:
         self._job = None
-        self._switch(worker)
+        worker.switch()
 
     # -- from other threads, and for those who look ----------------------------------------------
 
@@ -831,10 +849,23 @@ class Scheduler:
         return f"<Scheduler {len(self.living)} living, {len(self._ready)} ready, {len(self.timers)} timers>"
 
     def interrupt_main(self) -> None:
-        """From a signal handler: `KeyboardInterrupt` is for main, whoever runs at this moment."""
+        """From a signal handler: `KeyboardInterrupt` is for main, whoever runs at this moment.
+
+        It is raised at main's wait. If the next one comes before that, because somebody computes
+        without a pause, it is raised right there.
+        """
+        in_root = self.running is None and getcurrent() is self._root
+        impatient = self._ctrl_c_pending and (self.exposed is not None or in_root)
+        if impatient or self.over or (self.exposed is not None and self.exposed is self.main):
+            self._ctrl_c_pending = False
+            raise KeyboardInterrupt
+        self._ctrl_c_pending = True
         self.call_soon_threadsafe(self._raise_in_main)
 
     def _raise_in_main(self) -> None:
+        if not self._ctrl_c_pending:
+            return
+        self._ctrl_c_pending = False
         if self.main is None or self.main.ended:
             raise KeyboardInterrupt
         self.interrupt(self.main, KeyboardInterrupt())
