@@ -1,0 +1,22 @@
+"""All that a plugin may import from the shell; the runtime is `coloop`, and plugins may import that too.
+
+What stands here stays, or changes with a version that `requires_coshell` can name. Whatever else lies
+in `coshell` is free to change at any time.
+"""
+
+# ruff: noqa: PLC0414  `X as X` is how a name is given on
+
+from .command import Arg as Arg
+from .command import Command as Command
+from .command import CommandError as CommandError
+from .plugin import Directive as Directive
+from .plugin import Lint as Lint
+from .plugin import PsColumn as PsColumn
+from .plugin import hookimpl as hookimpl
+from .render import Column as Column
+from .shell import Shell as Shell
+from .text import printable as printable
+from .values import Bytes as Bytes
+from .values import Count as Count
+from .values import Duration as Duration
+from .values import Percent as Percent
