@@ -1,0 +1,138 @@
+"""Reaching out: from an address to a connected socket.
+
+A name may stand for several addresses, and the first is not always the one where somebody listens:
+`localhost` is `::1` before it is `127.0.0.1`. They are tried one after the other, each within its
+share of the time that is left, so that one which swallows packets does not eat it all.
+
+On loopback a connection can meet itself: when the port to be reached is one that the kernel gives
+out, it may give out that very port, and TCP joins the socket to itself. Nobody listens there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import Any, Final
+
+from ._address import Address, AddressLike, Target, address_of, parse_address, resolve
+from ._errors import Timeout
+from ._kernel import reason, told
+from ._poller import WRITE
+from ._scheduler import Scheduler, current_scheduler
+from ._socket import Socket
+from ._timeouts import timeout as time_limit
+
+DEFAULT_TIMEOUT_S: Final = 10.0
+FULL_BACKLOG_NAP_S: Final = 0.01
+
+
+def connect(
+    address: AddressLike, *, timeout: float | None = None, local: AddressLike | None = None
+) -> Socket:
+    """Open a connection; parks until it stands.
+
+    Args:
+        address: `(host, port)`, `"host:port"`, `":port"` (on this machine), `"[::1]:port"` or `"unix:/path"`.
+        timeout: seconds for all of it, looking up the name included; 10 by default.
+        local: the address to come from.
+
+    Raises:
+        ValueError: what is wrong with the address.
+        ConnectionRefusedError: nobody listens there.
+        Timeout: no answer in time.
+        OSError: no such host, no route ...; the message says which, `errno` is set.
+    """
+    scheduler = current_scheduler()
+    remote = parse_address(address)
+    source = None if local is None else parse_address(local)
+    seconds = DEFAULT_TIMEOUT_S if timeout is None else timeout
+    limit = time_limit(seconds)
+    try:
+        with limit:
+            return _connect_any(scheduler, remote, source, scheduler.clock.now() + seconds)
+    except Timeout:
+        if limit.expired:
+            raise Timeout(f"connect {remote}: timed out after {seconds:g}s") from None
+        raise
+
+
+def _connect_any(scheduler: Scheduler, remote: Address, source: Address | None, deadline: float) -> Socket:
+    """The first target that answers; the failure of the last if none does."""
+    targets = resolve(remote)
+    for left in range(len(targets), 1, -1):
+        share = time_limit(max(0.0, deadline - scheduler.clock.now()) / left)
+        try:
+            with share:
+                return _connect_one(scheduler, targets[-left], remote, source)
+        except Timeout:
+            if not share.expired:
+                raise
+        except OSError:
+            continue
+    return _connect_one(scheduler, targets[-1], remote, source)
+
+
+def _connect_one(scheduler: Scheduler, target: Target, remote: Address, source: Address | None) -> Socket:
+    family, name = target
+    raw = _open(family, source)
+    try:
+        number = raw.connect_ex(name)
+        while number == errno.EAGAIN and family == socket.AF_UNIX:  # its backlog is full, and no event tells
+            scheduler.sleep(FULL_BACKLOG_NAP_S)
+            number = raw.connect_ex(name)
+        _check(number, remote)
+    except BaseException:
+        raw.close()
+        raise
+    connection = Socket(raw, "client", address_of(name))
+    try:
+        if number != 0:
+            connection._wait(WRITE, "connect")
+            _check(raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), remote)
+        if connection.kind == "tcp" and connection.local == connection.peer:
+            raise _refused(errno.ECONNREFUSED, remote)
+    except BaseException:
+        connection.abandon()
+        raise
+    return connection
+
+
+def _open(family: int, source: Address | None) -> socket.socket:
+    """A socket that is ready to connect."""
+    sources = [] if source is None else resolve(source)
+    raw = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        raw.setblocking(False)
+        if family != socket.AF_UNIX:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        if source is not None:
+            _bind(raw, source, [name for its_family, name in sources if its_family == family])
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def _bind(raw: socket.socket, source: Address, names: list[Any]) -> None:
+    if not names:
+        raise told(errno.EADDRNOTAVAIL, f"local {source} is of another kind than the address to be reached")
+    try:
+        raw.bind(names[0])
+    except OSError as error:
+        raise told(error.errno or errno.EIO, f"cannot come from {source}: {reason(error)}") from None
+
+
+def _check(number: int, remote: Address) -> None:
+    """Raise what the kernel's answer means, unless it stands or is on its way."""
+    if number not in {0, errno.EINPROGRESS}:
+        raise _refused(number, remote)
+
+
+def _refused(number: int, remote: Address) -> OSError:
+    if number == errno.ECONNREFUSED:
+        return told(number, f"refused: nobody listens on {remote}")
+    if number == errno.ENOENT:
+        return told(number, f"refused: there is no socket {remote}")
+    return told(number, f"cannot connect to {remote}: {os.strerror(number).lower()}")

@@ -1,0 +1,192 @@
+"""A descriptor that belongs to a scheduler: who may use it, and how it is closed.
+
+Each direction has a lane, and a lane holds one coroutine: bytes that two of them read from one
+stream belong to neither. A second one gets `Busy`, with the names of both and where they stand.
+
+The order of closing is what keeps a reused descriptor number from hearing of its former owner:
+out of the poller first, then marked, then those who wait are woken, and only then close(2). Whoever
+was woken finds the mark and gets `Closed`, which names who closed it.
+
+A handle is a serial number, never the descriptor's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from ._address import Address, address_of
+from ._errors import Busy, Closed, NotRunning, Timeout, WrongThread
+from ._frames import top_site
+from ._scheduler import current_scheduler
+from ._timeouts import timeout as time_limit
+
+if TYPE_CHECKING:
+    from ._coroutine import Coroutine
+    from ._snapshot import SocketPicture
+
+T = TypeVar("T")
+
+_ids: Final = itertools.count(1)
+
+
+class Endpoint:
+    """What sockets and listeners have in common.
+
+    Args:
+        raw: a stream socket; it belongs to the endpoint from now on, also if this fails.
+        role: `listener`, `client` or `server`.
+
+    Attributes:
+        id: its serial number, counted from 1 and never used again.
+        owner: the id of the coroutine on whose account it is; 0 for none.
+        role: as given.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_born_at",
+        "_closed_by",
+        "_local",
+        "_raw",
+        "_reader",
+        "_scheduler",
+        "_watch",
+        "_writer",
+        "id",
+        "owner",
+        "role",
+    )
+
+    def __init__(self, raw: socket.socket, role: str, local: Address | None = None) -> None:
+        try:
+            scheduler = current_scheduler()
+            raw.setblocking(False)
+            self._watch = scheduler.poller.register(raw.fileno())
+        except BaseException:
+            raw.close()
+            raise
+        # A read that stops at a passed descriptor or at other credentials is short, and drains nothing.
+        self._watch.short_is_drained = raw.family != socket.AF_UNIX
+        self._raw = raw
+        self._scheduler = scheduler
+        self._local = local
+        self._born_at = scheduler.clock.now()
+        self._closed_by: str | None = None
+        self._reader: Coroutine | None = None
+        self._writer: Coroutine | None = None
+        self.id = next(_ids)
+        self.owner = 0 if scheduler.running is None else scheduler.running.id
+        self.role = role
+        scheduler.sockets[self.id] = self
+
+    @property
+    def kind(self) -> str:
+        """`tcp` or `unix`."""
+        return "unix" if self._raw.family == socket.AF_UNIX else "tcp"
+
+    @property
+    def local(self) -> Address:
+        """Its own address."""
+        if self._local is None:
+            self._local = address_of(self._raw.getsockname()) if self._raw.fileno() >= 0 else Address("?")
+        return self._local
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, by whomever."""
+        return self._closed_by is not None
+
+    @property
+    def age_s(self) -> float:
+        """Seconds on the scheduler's clock since it was made."""
+        return self._scheduler.clock.now() - self._born_at
+
+    def fileno(self) -> int:
+        """The descriptor, -1 once it is closed. To look at: whoever uses it gets in the poller's way."""
+        return self._raw.fileno()
+
+    def info(self) -> SocketPicture:
+        """A frozen picture of it."""
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        """Close it at once, without waiting; the way out at the scheduler's end and after failures."""
+        self._retire()
+        self._release()
+
+    # -- lanes -----------------------------------------------------------------------------------
+
+    def _begin(self) -> Coroutine:
+        """The running coroutine, if it may use this now; a scheduling point, so it comes before any check."""
+        scheduler = self._scheduler
+        if threading.get_ident() != scheduler.thread_id:
+            raise WrongThread(
+                f"{self} belongs to thread {scheduler.thread_id}, this is thread {threading.get_ident()}: "
+                "use scheduler.call_soon_threadsafe(...)"
+            )
+        scheduler.checkpoint()
+        self._check_open()
+        if scheduler.running is None:
+            raise NotRunning(f"only a coroutine can use {self}: call this inside coloop.run(main) or go(...)")
+        return scheduler.running
+
+    def _busy(self, doing: str, holder: Coroutine, me: Coroutine) -> Busy:
+        return Busy(f"{self} is {doing} by {_standing(holder)}; {_standing(me)} must wait for its turn")
+
+    def _check_open(self) -> None:
+        if self._closed_by is not None:
+            raise Closed(f"{self} was closed by {self._closed_by}")
+
+    def _wait(self, direction: int, verb: str) -> None:
+        """Park until the kernel says that `direction` may go on; `Closed` if it was closed meanwhile."""
+        scheduler = self._scheduler
+        scheduler.poller.expect(self._watch, direction, scheduler.running)
+        try:
+            scheduler.park(verb, self)
+        finally:
+            scheduler.poller.withdraw(self._watch, direction)
+        self._check_open()
+
+    def _limited(self, verb: str, timeout_s: float | None, call: Callable[..., T], *args: object) -> T:
+        """`call(*args)`, all its waits together within `timeout_s`."""
+        if timeout_s is None:
+            return call(*args)
+        limit = time_limit(timeout_s)
+        try:
+            with limit:
+                return call(*args)
+        except Timeout:
+            if limit.expired:
+                raise Timeout(f"{verb} {self}: timed out after {timeout_s:g}s") from None
+            raise
+
+    # -- closing ---------------------------------------------------------------------------------
+
+    def _retire(self) -> bool:
+        """Nobody can use it any more, and those who wait wake up; False if that was done before."""
+        if self._closed_by is not None:
+            return False
+        scheduler = self._scheduler
+        waiters = scheduler.poller.forget(self._watch)
+        self._closed_by = "the end of its scheduler" if scheduler.running is None else str(scheduler.running)
+        for waiter in waiters:
+            scheduler.wake(waiter)
+        return True
+
+    def _release(self) -> None:
+        """Give the descriptor back."""
+        self._scheduler.sockets.pop(self.id, None)
+        self._raw.close()
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__.lower()}#{self.id}"
+
+
+def _standing(coroutine: Coroutine) -> str:
+    """Who it is and where it stands."""
+    where = top_site(coroutine._scheduler.frame_of(coroutine))
+    return f"{coroutine} {coroutine.name!r} ({where})"

@@ -1,0 +1,121 @@
+"""What the kernel knows of sockets, in words: states, queues, errors, and who holds an address.
+
+All of it is for people who look. Where a platform does not say, the answer is None, and so it is
+when the question itself fails, because no descriptor is left to ask with.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import termios
+from collections.abc import Iterator
+from contextlib import suppress
+from fcntl import ioctl
+from pathlib import Path
+from typing import Any, Final
+
+from ._address import Address
+
+TCP_STATES: Final = (
+    "?",
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "CLOSING",
+)
+OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC})
+_LISTEN: Final = "0A"  # as /proc/net/tcp writes it
+
+
+def tcp_state(raw: socket.socket) -> str | None:
+    """`ESTABLISHED`, `CLOSE_WAIT` ...; None for what is not TCP, or not on Linux."""
+    if raw.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
+        return None
+    with suppress(OSError):
+        number = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        return TCP_STATES[number] if number < len(TCP_STATES) else "?"
+    return None
+
+
+def unread_bytes(raw: socket.socket) -> int | None:
+    """How many bytes wait to be received."""
+    return _queue(raw, termios.FIONREAD)
+
+
+def unsent_bytes(raw: socket.socket) -> int | None:
+    """How many bytes the other side has not acknowledged; after a shutdown the end itself counts as one."""
+    return _queue(raw, termios.TIOCOUTQ)
+
+
+def _queue(raw: socket.socket, question: int) -> int | None:
+    with suppress(OSError, ValueError):
+        size: int = struct.unpack("i", ioctl(raw.fileno(), question, bytes(4)))[0]
+        return size
+    return None
+
+
+def told(number: int, text: str) -> OSError:
+    """The OSError of that errno, of the right class, that reads `text` and not "[Errno 98] text"."""
+    error = type(OSError(number, text))(text)
+    error.errno = number
+    return error
+
+
+def reason(error: OSError) -> str:
+    """What the kernel said, as the end of a sentence of ours."""
+    return (error.strerror or str(error)).lower()
+
+
+def holder_of(address: Address) -> str | None:
+    """Who listens on a port, as `pid 1234 (python3)`; None if it cannot be told, or nobody does."""
+    inodes = set(_listening_inodes(address.port))
+    for process in Path("/proc").glob("[0-9]*") if inodes else ():
+        if _holds(process, inodes):
+            return describe_process(int(process.name))
+    return None
+
+
+def _listening_inodes(port: int) -> Iterator[str]:
+    """The socket numbers of all who listen on `port`, whatever the host."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                    yield f"socket:[{fields[9]}]"
+
+
+def _holds(process: Path, inodes: set[str]) -> bool:
+    with suppress(OSError):
+        for descriptor in (process / "fd").iterdir():
+            with suppress(OSError):
+                if str(descriptor.readlink()) in inodes:
+                    return True
+    return False
+
+
+def describe_process(pid: int) -> str:
+    """`this process`, or `pid 1234 (python3)`."""
+    if pid == os.getpid():
+        return "this process"
+    with suppress(OSError):
+        return f"pid {pid} ({Path(f'/proc/{pid}/comm').read_text().strip()})"
+    return f"pid {pid}"
+
+
+def unix_peer(raw: socket.socket) -> str | None:
+    """Who made the other end of a unix connection; None where the system does not say."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    credentials: Any = raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iii"))
+    return describe_process(struct.unpack("iii", credentials)[0])

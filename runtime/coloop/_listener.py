@@ -1,0 +1,267 @@
+"""Waiting to be called: from an address to a listener, and from a listener to connections.
+
+What is set on a listening TCP socket is inherited by all that it accepts, which saves system calls for
+each: no delay for small writes, urgent bytes in their place in the stream (a peer's byte must not
+vanish because it was marked), and buffers that bound what a slow reader can make the kernel hold.
+
+A unix socket leaves its file behind when its process dies. The file tells nobody whether somebody
+still listens, so it is called: one that refuses is dead and is replaced; anything else that bears
+the name (a file, a link) is none of our business.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from ._address import Address, AddressLike, Target, address_of, parse_address, resolve
+from ._endpoint import Endpoint
+from ._kernel import holder_of, reason, tcp_state, told, unix_peer
+from ._poller import READ
+from ._snapshot import SocketPicture
+from ._socket import Socket
+
+BACKLOG: Final = 1024  # at 100 four of five clients in a burst of 500 had to resend their SYN
+BUFFER_BYTES: Final = 256 * 1024  # the kernel's own limit lets one slow reader hold 4 to 26 MiB
+
+# One connection failed before it was accepted (accept(2)): the next may be fine.
+_ONE_IS_LOST: Final = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED",
+        "EPROTO",
+        "EPERM",
+        "ENETDOWN",
+        "ENOPROTOOPT",
+        "EHOSTDOWN",
+        "ENONET",
+        "EHOSTUNREACH",
+        "ENETUNREACH",
+    )
+    if hasattr(errno, name)
+)
+
+
+class Listener(Endpoint):
+    """A socket that accepts connections; made by `listen`. `with` closes it at the end of the block.
+
+    Attributes:
+        accepted: how many connections it has given out.
+    """
+
+    __slots__ = ("_file", "accepted")
+
+    def __init__(self, raw: socket.socket) -> None:
+        super().__init__(raw, "listener", address_of(raw.getsockname()))
+        self.accepted = 0
+        self._file = _identity(self.address.path)
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, with the real port."""
+        return self.local
+
+    def accept(self, timeout: float | None = None) -> Socket:
+        """The next connection; parks until there is one.
+
+        Raises:
+            Closed: it was closed.
+            Busy: another coroutine accepts.
+            Timeout: nobody called in time.
+            OSError: EMFILE, ENFILE, ENOMEM or ENOBUFS: the connection still waits; try again later.
+        """
+        me = self._begin()
+        if self._reader is not None:
+            raise self._busy("being accepted from", self._reader, me)
+        self._reader = me
+        try:
+            return self._limited("accept", timeout, self._accept)
+        finally:
+            self._reader = None
+
+    def _accept(self) -> Socket:
+        watch = self._watch
+        while True:
+            if watch.readable:
+                try:
+                    raw, peer = self._raw.accept()
+                except BlockingIOError:
+                    watch.readable = False
+                except OSError as error:
+                    if error.errno not in _ONE_IS_LOST:
+                        raise
+                    continue
+                else:
+                    self.accepted += 1
+                    return Socket(raw, "server", address_of(peer) if peer else None)
+            self._wait(READ, "accept")
+
+    def close(self) -> None:
+        """Stop listening; who waits in `accept` gets `Closed`. A second time: nothing happens."""
+        if self._retire():
+            self._release()
+
+    def _release(self) -> None:
+        """Take the file of a unix socket along, if it is still ours."""
+        path = self.address.path
+        if path is not None and self._file is not None and self._file == _identity(path):
+            with suppress(OSError):
+                Path(path).unlink()
+        super()._release()
+
+    def info(self) -> SocketPicture:
+        """A frozen picture of it."""
+        return SocketPicture(
+            id=self.id,
+            fd=self._raw.fileno(),
+            kind=self.kind,
+            role=self.role,
+            local=str(self.local),
+            peer=None,
+            state="closed" if self.closed else "listening",
+            kernel=tcp_state(self._raw),
+            unread=None,
+            unsent=None,
+            received=0,
+            sent=0,
+            reader=None if self._reader is None else self._reader.id,
+            writer=None,
+            owner=self.owner,
+            age_s=self.age_s,
+        )
+
+    def __enter__(self) -> Listener:  # noqa: PYI034 - nobody derives from it
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Listener#{self.id} {self.address} {'closed' if self.closed else 'listening'}>"
+
+
+def listen(address: AddressLike, *, backlog: int = BACKLOG, reuse_port: bool = False) -> Listener:
+    """Listen on an address; parks only while a name is looked up.
+
+    Args:
+        address: `(host, port)`, `"host:port"`, `":port"` (for this machine only), `"[::1]:port"` or
+            `"unix:/path"`. Port 0 takes a free one; `Listener.address` tells which.
+        backlog: how many connections may wait to be accepted.
+        reuse_port: share the port with others who ask for that; the kernel deals out the connections.
+
+    Raises:
+        ValueError: what is wrong with the address.
+        OSError: the port is in use (and by whom), needs rights, is not of this machine ...; one line
+            says which, `errno` is set.
+    """
+    place = parse_address(address)
+    if backlog < 1:
+        raise ValueError(f"backlog must be 1 or more, not {backlog}")
+    targets = resolve(place)
+    family, name = min(targets, key=_ipv4_first)
+    if family == socket.AF_UNIX:
+        _clear_path(place)
+    raw = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        _prepare(raw, reuse_port=reuse_port)
+        raw.bind(name)
+        raw.listen(backlog)
+    except OSError as error:
+        raw.close()
+        raise _bind_failure(error, place) from None
+    return Listener(raw)
+
+
+def _ipv4_first(target: Target) -> bool:
+    """For `localhost`, which is two: clients that know only one know that one."""
+    return target[0] != socket.AF_INET
+
+
+def _prepare(raw: socket.socket, *, reuse_port: bool) -> None:
+    """All that its connections are to inherit, and what makes a restart work at once."""
+    raw.setblocking(False)
+    if raw.family == socket.AF_UNIX:
+        return
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    if os.name == "posix":
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if raw.family == socket.AF_INET6:
+        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+
+
+def _bind_failure(error: OSError, place: Address) -> OSError:
+    """The same error in a line that says what to do."""
+    number = error.errno or errno.EIO
+    if number == errno.EADDRINUSE:
+        return _in_use(place, holder_of(place) if place.path is None else None)
+    if place.path is None and number == errno.EACCES:
+        return told(number, f"port {place.port} needs root or CAP_NET_BIND_SERVICE")
+    if number == errno.EADDRNOTAVAIL:
+        return told(number, f"{place.host} is not an address of this machine")
+    return told(number, f"cannot listen on {place}: {reason(error)}")
+
+
+def _in_use(place: Address, holder: str | None) -> OSError:
+    what = f"port {place.port}" if place.path is None else str(place)
+    return told(errno.EADDRINUSE, f"{what} is in use{f' by {holder}' if holder else ''}")
+
+
+# -- unix sockets --------------------------------------------------------------------------------
+
+
+def _identity(path: str | None) -> tuple[int, int] | None:
+    """Which file a path leads to, as device and inode; None if to none."""
+    if not path:
+        return None
+    with suppress(OSError):
+        found = os.lstat(path)
+        return found.st_dev, found.st_ino
+    return None
+
+
+def _clear_path(place: Address) -> None:
+    """Make room for a unix socket: remove a dead one, refuse to touch anything else."""
+    assert place.path is not None
+    path = Path(place.path)
+    try:
+        mode = path.lstat().st_mode
+    except OSError:  # nothing there, or bind will say what is wrong
+        return
+    if not stat.S_ISSOCK(mode):
+        raise told(errno.EEXIST, f"{place} is there already and is {_kind_of_file(mode)}, not a socket")
+    if _is_dead(place):
+        path.unlink()
+
+
+def _kind_of_file(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    return "a folder" if stat.S_ISDIR(mode) else "a file"
+
+
+def _is_dead(place: Address) -> bool:
+    """Call it: True if nobody answers; raises if somebody does, or may."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(place.path or "")
+        except ConnectionRefusedError:
+            return True
+        except BlockingIOError:  # its backlog is full
+            raise _in_use(place, None) from None
+        except OSError as error:
+            raise told(error.errno or errno.EIO, f"cannot listen on {place}: {reason(error)}") from None
+        raise _in_use(place, unix_peer(probe))
