@@ -325,7 +325,9 @@ class Bridge:
 
     def _serve(self) -> None:
         """The life of the shell's coroutine: one call after the other."""
-        self._shell = coloop.current()
+        self._shell = me = self.scheduler.running
+        assert me is not None
+        me.name = SHELL
         self._started.set()
         while (call := self._next_call()) is not None:
             self._make(call)
@@ -388,9 +390,12 @@ class Bridge:
         if not (ours and self.deadlock_fails):
             self.on_stall(coroutines)
             return
+        self.scheduler.call_soon_threadsafe(self._fail, ours, coroutines)
+
+    def _fail(self, calls: list[_Call], coroutines: tuple[CoroutinePicture, ...]) -> None:
         report = deadlock_report(coroutines)
-        for call in ours:
-            if call.coroutine is not None:
+        for call in calls:
+            if call.coroutine is not None and not call.finished:
                 self.scheduler.interrupt(call.coroutine, coloop.Deadlock(coroutines, report))
 
 

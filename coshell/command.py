@@ -220,6 +220,12 @@ class Command:
         """The arguments that are given by their name, with those that every command has."""
         return (*(arg for arg in self.args if arg.is_option), _JSON, _HELP)
 
+    @property
+    def tail(self) -> str:
+        """What is left unsplit at the end of its line: `python`, `rest`, or nothing."""
+        last = self.positionals[-1:]
+        return last[0].kind if last and last[0].kind in _RAW_KINDS else ""
+
     def parse(self, text: str, evaluate: Evaluate) -> dict[str, Any]:
         """The values for what stands behind the command's name.
 
@@ -235,7 +241,7 @@ class Command:
             HelpAsked: `--help` is among the words.
         """
         try:
-            if any(arg.kind in _RAW_KINDS for arg in self.positionals):
+            if self.tail:
                 return _Reader(self, evaluate).read_raw(text)
             return _Reader(self, evaluate).read(words(text))
         except LineError as error:
@@ -349,23 +355,31 @@ class _Reader:
         self._values: dict[str, Any] = {}
 
     def read_raw(self, text: str) -> dict[str, Any]:
-        """A line whose last argument is source code or unsplit text, with options before or behind it."""
-        source, options = split_raw(text, {name: arg.kind != "flag" for name, arg in self._options.items()})
+        """A line whose last argument is source code or unsplit text, with options before or behind it.
+
+        A block below the line belongs to it as `:` and the lines of the block.
+        """
+        line, newline, block = text.partition("\n")
+        if newline and line.rstrip().endswith(":"):
+            line, block = line.rstrip()[:-1], f":\n{block}"
+        else:
+            line, block = text, ""
+        source, options = split_raw(line, {name: arg.kind != "flag" for name, arg in self._options.items()})
         for name, value in options.items():
-            self._put(self._options[name], value if value is True else self._word_value(value))
+            self._put(self._options[name], value if value is True else self._value_in(value))
         *before, last = self._command.positionals
         for arg in before:
-            head, source = _first_word(source)
+            head, _, source = source.partition(" ")
             if head:
-                self._put(arg, self._word_value(head))
-        if source.strip():
-            self._put(last, source.strip())
+                self._put(arg, self._value_in(head))
+        if source.strip() or block:
+            self._put(last, source.strip() + block)
         return self._finished()
 
-    def _word_value(self, text: Any) -> Any:
-        """The value of one word that was left as it was typed."""
-        found = words(text)
-        return self._value_of(found[0]) if found else ""
+    def _value_in(self, text: Any) -> Any:
+        """The value of an option that was left as it was typed."""
+        found = words(text) if text[:1] in "{$" else []
+        return self._value_of(found[0]) if found else text
 
     def read(self, line: list[Word]) -> dict[str, Any]:
         """A line of words."""
@@ -464,11 +478,6 @@ def _looks_like_option(plain: str | None, options: Mapping[str, Arg]) -> bool:
     if plain is None or not plain.startswith("-") or plain == "-":
         return False
     return plain in options or not re.match(r"-\.?\d", plain)
-
-
-def _first_word(source: str) -> tuple[str, str]:
-    head, _, rest = source.strip().partition(" ")
-    return head, rest
 
 
 class CommandTable:

@@ -1,0 +1,76 @@
+"""What the shell has opened has a name of its own, `echo#1`, by which it can be found again.
+
+A Python name may be bound anew, or never have been given; the name here stays as long as the thing is open.
+What is closed is forgotten, and its number is not given again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A server, a client, or something else that is open.
+
+    Attributes:
+        name: `echo#1`.
+        value: a `coloop.Server`, a `coloop.Socket`, or what a plugin has opened.
+    """
+
+    name: str
+    value: Any
+
+    @property
+    def closed(self) -> bool:
+        """Whether it says of itself that it is closed."""
+        return getattr(self.value, "closed", False) is True
+
+
+class Things(Mapping[str, Thing]):
+    """All that is open, by name, in the order in which it was opened."""
+
+    def __init__(self) -> None:
+        self._things: dict[str, Thing] = {}
+        self._counts: Counter[str] = Counter()
+
+    def next_name(self, kind: str) -> str:
+        """The name that the next thing of this kind gets: `echo#1` for `echo`."""
+        return f"{kind}#{self._counts[kind] + 1}"
+
+    def add(self, kind: str, value: Any) -> Thing:
+        """Give something a name, and keep it while it is open."""
+        thing = Thing(self.next_name(kind), value)
+        self._counts[kind] += 1
+        self._things[thing.name] = thing
+        return thing
+
+    def remove(self, value: Any) -> None:
+        """Forget something; nothing happens if it is not known."""
+        for name, thing in list(self._things.items()):
+            if thing.value is value:
+                del self._things[name]
+
+    def name_of(self, value: Any) -> str | None:
+        """The name that something has here."""
+        return next((thing.name for thing in list(self._things.values()) if thing.value is value), None)
+
+    def _forget_closed(self) -> None:
+        for name, thing in list(self._things.items()):
+            if thing.closed:
+                del self._things[name]
+
+    def __getitem__(self, name: str) -> Thing:
+        self._forget_closed()
+        return self._things[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._forget_closed()
+        return iter(list(self._things))
+
+    def __len__(self) -> int:
+        self._forget_closed()
+        return len(self._things)
