@@ -4,8 +4,11 @@ Invariants, as in Go's `chan.go`: at least one of the two lines is empty. Somebo
 receive only if nothing is buffered; somebody waits to send only if the buffer is full. So a
 newcomer that finds its own side's line not empty would have to wait as well: nobody overtakes.
 
-A value is handed to the receiver that was first in line at the moment of sending. If that
-receiver is cancelled in the same moment, the value is its own: no other sees it.
+A value is handed to the receiver that is first in line at the moment of sending. If that
+receiver is cancelled a moment later, the value is its own: no other sees it.
+
+Those who need not wait let others run first, now and then (`checkpoint`), and look at the channel
+after that: once a value has been taken, nothing may come between it and its receiver.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
 
+from ._coroutine import Coroutine
 from ._errors import Closed
-from ._scheduler import current_scheduler
+from ._scheduler import Scheduler, current_scheduler
 from ._sync import WaitQueue
 
 T = TypeVar("T")
@@ -61,17 +65,16 @@ class Channel(Generic[T]):
             Closed: the channel is closed, or is closed while this waits; the value was not handed over.
             Timeout: nobody took it within `timeout` seconds; likewise.
         """
-        self._check_open()
         scheduler = current_scheduler()
-        if self._receivers:
-            receiver, _ = self._receivers.pop()
+        scheduler.checkpoint()
+        self._check_open()
+        receiver = self._receivers.first(scheduler)
+        if receiver is not None:
             scheduler.wake(receiver, value)
         elif len(self._buffer) < self.capacity:
             self._buffer.append(value)
         else:
             self._senders.wait("send to", self, timeout, brings=value)
-            return
-        scheduler.checkpoint()
 
     def receive(self, timeout: float | None = None) -> T:
         """The next value; park while there is none, in line behind those who wait already.
@@ -80,24 +83,26 @@ class Channel(Generic[T]):
             Closed: the channel is closed and drained.
             Timeout: nothing came within `timeout` seconds.
         """
+        scheduler = current_scheduler()
+        scheduler.checkpoint()
+        sender = self._senders.first(scheduler)
         if self._buffer:
             value = self._buffer.popleft()
-            if self._senders:
-                self._buffer.append(self._take_from_sender())
-        elif self._senders:
-            value = self._take_from_sender()
-        else:
-            self._check_open()
-            received: T = self._receivers.wait("receive from", self, timeout)
-            return received
-        current_scheduler().checkpoint()
-        return value
+            if sender is not None:
+                self._buffer.append(self._take_from(sender, scheduler))
+            return value
+        if sender is not None:
+            return self._take_from(sender, scheduler)
+        self._check_open()
+        received: T = self._receivers.wait("receive from", self, timeout)
+        return received
 
     def close(self) -> None:
         """No more values: those who wait get `Closed`; what is buffered can still be received. Twice is once."""
-        self._closed = True
-        self._receivers.interrupt_all(self._closed_error)
-        self._senders.interrupt_all(self._closed_error)
+        if not self._closed:
+            self._receivers.interrupt_all(self._closed_error)
+            self._senders.interrupt_all(self._closed_error)
+            self._closed = True
 
     def __iter__(self) -> Iterator[T]:
         """Receive until the channel is closed and drained."""
@@ -110,11 +115,10 @@ class Channel(Generic[T]):
                 raise
             yield value
 
-    def _take_from_sender(self) -> T:
-        sender, value = self._senders.pop()
-        current_scheduler().wake(sender)
-        taken: T = value
-        return taken
+    def _take_from(self, sender: Coroutine, scheduler: Scheduler) -> T:
+        value: T = self._senders.brought_by(sender)
+        scheduler.wake(sender)
+        return value
 
     def _check_open(self) -> None:
         if self._closed:

@@ -81,6 +81,10 @@ class Timeout(TimeoutError):
     """The time given to a block or a call is over; what was begun has been given up."""
 
 
+class WaitTimeout(Timeout):
+    """The time given to one wait is over; the runtime must not take a block's `Timeout` for it."""
+
+
 class Cancelled(BaseException):
     """This coroutine was asked to end: clean up, and let it pass."""
 

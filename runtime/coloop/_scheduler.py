@@ -26,6 +26,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
 from types import FrameType
 from typing import Any, Final
@@ -42,14 +43,14 @@ from ._errors import (
     MemoryLimitExceeded,
     NotRunning,
     NotSuspended,
-    Timeout,
     TooManyCoroutines,
+    WaitTimeout,
     WrongThread,
 )
 from ._frames import Site, calling_site, top_site, trimmed
 from ._kill import Killer
 from ._memory import memory, stack_cost
-from ._observer import Observer, describe_failure
+from ._observer import Failure, Observer, describe_failure
 from ._poller import Poller, open_poller
 from ._timers import Timer, Timers, check_seconds
 
@@ -467,7 +468,7 @@ class Scheduler:
         """The time of one wait is over; if it was woken a moment before, that is what counts."""
         if coroutine._state == WAITING:
             what = verb if subject is None else f"{verb} {subject}"
-            self.interrupt(coroutine, Timeout(f"{what}: timed out after {timeout_s:g}s"))
+            self.interrupt(coroutine, WaitTimeout(f"{what}: timed out after {timeout_s:g}s"))
 
     def yield_now(self) -> None:
         """Let the other ready ones run, then go on."""
@@ -575,16 +576,16 @@ class Scheduler:
         """Park until it has ended; False if the time was over first."""
         try:
             self.join_or_timeout(coroutine, timeout_s)
-        except Timeout:
-            if not coroutine.ended:
-                return False
+        except WaitTimeout:
+            return coroutine.ended
         return True
 
     def join_or_timeout(self, coroutine: Coroutine, timeout_s: float | None) -> None:
         """Park until it has ended, or raise `Timeout`."""
-        coroutine._observed = True
         if coroutine.ended:
+            coroutine._observed = True
             return
+        self._check_thread("join")
         me = self.running
         if me is coroutine:
             raise RuntimeError(f"{me} cannot wait for its own end")
@@ -666,8 +667,11 @@ class Scheduler:
                 self._turn()
             return _outcome(self.main)
         finally:
-            self._shut_down()
-            del _local.scheduler
+            try:
+                self._cancel_those_left()
+            finally:
+                self._shut_down()
+                del _local.scheduler
 
     def _turn(self) -> None:
         """One round of the root: calls from other threads, descriptors, timers, then the coroutines."""
@@ -724,7 +728,9 @@ class Scheduler:
         stuck = [co for co in self.living.values() if co._verb != "prompt"]
         if not self.inbox_waiters:
             pictures = self._pictures(stuck)
-            raise Deadlock(pictures, _snapshot.deadlock_report(pictures, len(stuck)))
+            report = _snapshot.deadlock_report(pictures, len(stuck))
+            # Main's failure is often what left the others without hope, and must not go unheard.
+            raise Deadlock(pictures, report) from (None if self.main is None else self.main._error)
         ids = frozenset(co.id for co in stuck)
         if ids and ids != self._stall_told:
             self._stall_told = ids
@@ -750,21 +756,28 @@ class Scheduler:
         try:
             fn(*args)
         except Exception as error:
-            self.observer.failed(describe_failure(None, default_name(fn), trimmed(error)))
+            self._report(describe_failure(None, default_name(fn), trimmed(error)))
 
     def _report_unclaimed(self) -> None:
         """Those who failed, and whom nobody has joined by the time that the root has its turn."""
         unclaimed, self._unclaimed = self._unclaimed, []
         for coroutine in unclaimed:
             if not coroutine._observed and coroutine._error is not None:
-                self.observer.failed(describe_failure(coroutine, coroutine.name, coroutine._error))
+                self._report(describe_failure(coroutine, coroutine.name, coroutine._error))
 
-    def _shut_down(self) -> None:
-        """Cancel those who are left, so that their `finally` runs; then let go of everything."""
+    def _report(self, failure: Failure) -> None:
+        with suppress(Exception):  # standard error may be closed; the loop goes on
+            self.observer.failed(failure)
+
+    def _cancel_those_left(self) -> None:
+        """So that their `finally` runs."""
         for kind in (Cancelled, Killed, Killed):
             for coroutine in list(self.living.values()):
                 self.interrupt(coroutine, kind("the scheduler ends"))
             self._run_for_a_while()
+
+    def _shut_down(self) -> None:
+        """Let go of everything."""
         for coroutine in list(self.living.values()):
             self.abandon(coroutine)
         self.over = True

@@ -1,17 +1,20 @@
 """Waiting in line: a fair queue of coroutines, and what is built on it.
 
-First come, first served. Whoever leaves the line early (cancelled, timed out) takes itself out,
-so a waiter that is popped is one that waits. An `OrderedDict` keeps both ends and the middle O(1).
+First come, first served. A wait ends at the moment when somebody ends it, also by a cancel or at a
+deadline, though the coroutine itself hears of it a little later; so only those that still wait
+count as in line. An `OrderedDict` keeps both ends and the middle O(1).
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Final
 
-from ._errors import Timeout
-from ._scheduler import current_scheduler
+from ._coroutine import WAITING, Coroutine
+from ._errors import WaitTimeout, WrongThread
+from ._scheduler import Scheduler, current_scheduler
 
 
 class WaitQueue:
@@ -23,7 +26,7 @@ class WaitQueue:
         self._line: OrderedDict[Any, Any] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._line)
+        return sum(waiter._state == WAITING for waiter in self._line)
 
     def wait(self, verb: str, subject: object, timeout_s: float | None = None, brings: Any = None) -> Any:
         """Park the running coroutine at the end of the line; returns what it is woken with."""
@@ -35,22 +38,37 @@ class WaitQueue:
         finally:
             self._line.pop(me, None)
 
-    def pop(self) -> tuple[Any, Any]:
-        """Take out the first in line: the coroutine, and what it brought."""
-        waiter, brought = self._line.popitem(last=False)
-        return waiter, brought
+    def first(self, scheduler: Scheduler) -> Coroutine | None:
+        """Who is first in line; None if nobody is. To wake or to interrupt it takes it out.
+
+        Raises:
+            WrongThread: it belongs to another scheduler than the one that runs here.
+        """
+        line = self._line
+        while line:
+            waiter: Coroutine = next(iter(line))
+            if waiter._state == WAITING:
+                if waiter._scheduler is not scheduler:
+                    raise WrongThread(f"{waiter} waits here for somebody on its own thread")
+                return waiter
+            del line[waiter]
+        return None
+
+    def brought_by(self, waiter: Coroutine) -> Any:
+        """What one that is in line has brought with it."""
+        return self._line[waiter]
 
     def wake_all(self, value: Any = None) -> None:
         """Wake everyone, in order."""
-        while self._line:
-            waiter, _ = self._line.popitem(last=False)
-            current_scheduler().wake(waiter, value)
+        scheduler = current_scheduler()
+        while (waiter := self.first(scheduler)) is not None:
+            scheduler.wake(waiter, value)
 
-    def interrupt_all(self, make_error: Any) -> None:
+    def interrupt_all(self, make_error: Callable[[], BaseException]) -> None:
         """Raise an exception of its own, `make_error()`, in everyone, in order."""
-        while self._line:
-            waiter, _ = self._line.popitem(last=False)
-            current_scheduler().interrupt(waiter, make_error())
+        scheduler = current_scheduler()
+        while (waiter := self.first(scheduler)) is not None:
+            scheduler.interrupt(waiter, make_error())
 
 
 _event_ids: Final = itertools.count(1)
@@ -72,9 +90,9 @@ class Event:
 
     def set(self) -> None:
         """Raise the flag and wake all who wait."""
-        self._is_set = True
         if self._waiters:
             self._waiters.wake_all()
+        self._is_set = True  # at last: whoever is killed in the midst of this has not set it
 
     def clear(self) -> None:
         """Take the flag down: who waits from now on, waits."""
@@ -93,7 +111,7 @@ class Event:
             return True
         try:
             self._waiters.wait("wait for", self, timeout)
-        except Timeout:
+        except WaitTimeout:
             return self._is_set
         return True
 

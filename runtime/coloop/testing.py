@@ -11,7 +11,7 @@ import math
 import socket
 from typing import Final
 
-from ._errors import Timeout
+from ._errors import WaitTimeout
 from ._scheduler import current_scheduler
 from ._socket import Socket, adopt_socket
 from ._timers import check_seconds
@@ -66,7 +66,7 @@ def wait_until_idle(timeout: float | None = None) -> bool:
     """
     try:
         current_scheduler().wait_until_idle(timeout)
-    except Timeout:
+    except WaitTimeout:
         return False
     return True
 
