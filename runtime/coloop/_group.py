@@ -36,7 +36,14 @@ class Group:
         self._aborted = False
         self._waiting_for_children = False
 
-    def go(self, fn: Callable[..., Any], *args: Any, name: str | None = None, **kwargs: Any) -> Coroutine:
+    def go(
+        self,
+        fn: Callable[..., Any],
+        *args: Any,
+        name: str | None = None,
+        memory_limit: int | None = None,
+        **kwargs: Any,
+    ) -> Coroutine:
         """Start a coroutine that belongs to this group; as `coloop.go`.
 
         Raises:
@@ -48,7 +55,7 @@ class Group:
             )
         if self._aborted:
             raise CoroutineError("this group is ending, because one of its coroutines has failed")
-        child = self._scheduler.go(fn, args, kwargs, name=name)
+        child = self._scheduler.go(fn, args, kwargs, name=name, memory_limit=memory_limit)
         self._scheduler.adopt(child, self._child_ended)
         if not child.ended:
             self._children.add(child)
@@ -85,6 +92,8 @@ class Group:
             self._scheduler.interrupt(self._host, self._abort)
 
     def __enter__(self) -> Group:  # noqa: PYI034 - not meant to be derived from
+        if self._host is not None or self._waiting_for_children:
+            raise CoroutineError("a group's block is entered once: make a new Group()")
         self._host = self._scheduler.running
         if self._host is None:
             raise NotRunning("a group lives inside a coroutine")

@@ -9,7 +9,8 @@ import threading
 from collections import deque
 from typing import Generic, TypeVar
 
-from ._errors import WrongThread
+from ._coroutine import Coroutine
+from ._errors import Busy, WrongThread
 from ._scheduler import Scheduler, current_scheduler
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class Inbox(Generic[T]):
     def __init__(self) -> None:
         self._scheduler: Scheduler = current_scheduler()
         self._items: deque[T] = deque()
-        self._waiter: object = None
+        self._waiter: Coroutine | None = None
 
     def put(self, item: T) -> None:
         """Add `item`; from any thread. Raises `NotRunning` once the scheduler has ended."""
@@ -29,14 +30,22 @@ class Inbox(Generic[T]):
         self._scheduler.call_soon_threadsafe(self._notify)
 
     def get(self) -> T:
-        """The next item; parks while there is none. For one coroutine at a time."""
+        """The next item; parks while there is none.
+
+        Raises:
+            Busy: another coroutine waits here already.
+            WrongThread: called on another thread.
+        """
         if threading.get_ident() != self._scheduler.thread_id:
             raise WrongThread("inbox: get() belongs to the scheduler that made it")
+        self._scheduler.checkpoint()
         while not self._items:
             self._wait()
         return self._items.popleft()
 
     def _wait(self) -> None:
+        if self._waiter is not None:
+            raise Busy(f"{self._waiter} waits in this inbox already")
         self._waiter = self._scheduler.running
         self._scheduler.inbox_waiters += 1
         try:
