@@ -34,6 +34,7 @@ FRAMES_AT_SITES: Final = 8  # tracemalloc's cost grows with every frame it keeps
 DATA_STACK_CHUNK_BYTES: Final = 16 * 1024  # CPython >= 3.11, pystate.c: DATA_STACK_CHUNK_SIZE
 FRAME_HEADER_WORDS: Final = 10  # CPython 3.11-3.13, pycore_frame.h: FRAME_SPECIALS_SIZE, rounded up
 MAX_RESIDUE_SITES: Final = 1000
+LIMIT_HEADROOM_BYTES: Final = 64 * 1024  # room to handle a MemoryLimitExceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,20 @@ class Account:
 class Tally:
     """What the ledger counts for one coroutine."""
 
-    __slots__ = ("allocated_total", "heap_bytes", "heap_peak", "last_growth", "limit", "tripwire")
+    __slots__ = (
+        "allocated_total",
+        "crossings",
+        "heap_bytes",
+        "heap_peak",
+        "last_growth",
+        "limit",
+        "tripwire",
+    )
 
     def __init__(self, limit_bytes: int | None = None) -> None:
         self.limit = limit_bytes
-        self.tripwire = limit_bytes  # what is looked at; moved up once the limit has been raised about
+        self.tripwire = limit_bytes  # what is looked at; moved up each time that it was crossed
+        self.crossings = 0
         self.heap_bytes = self.heap_peak = self.allocated_total = self.last_growth = 0
 
     def reset(self) -> None:
@@ -86,6 +96,22 @@ class Tally:
         if growth_bytes > 0:
             self.allocated_total += growth_bytes
             self.heap_peak = max(self.heap_peak, self.heap_bytes)
+
+    def crosses_limit(self) -> bool:
+        """Whether it has, and has not been told: once for the limit, then for each headroom above that.
+
+        `crossings` counts how often; it begins anew when the figure is back below the limit.
+        """
+        if self.limit is None or self.tripwire is None:
+            return False
+        if self.heap_bytes <= self.limit:
+            self.tripwire, self.crossings = self.limit, 0
+            return False
+        if self.heap_bytes <= self.tripwire:
+            return False
+        self.tripwire = self.heap_bytes + LIMIT_HEADROOM_BYTES
+        self.crossings += 1
+        return True
 
 
 class Residue(NamedTuple):
@@ -125,15 +151,16 @@ class TracemallocLedger:
         if not self._was_tracing:
             tracemalloc.start(frames)
         self._closed = False
-        self._last_bytes = self.total()
+        self._last_bytes = 0
 
     def settle(self, tally: Tally) -> None:
         """Charge the difference since the last settlement."""
         if self._closed:  # by another thread, in the midst of a switch
             return
         now = tracemalloc.get_traced_memory()[0]
-        tally.add(now - self._last_bytes)
-        self._last_bytes = now
+        # In one breath: another thread may settle too, and no difference must be counted twice.
+        before, self._last_bytes = self._last_bytes, now
+        tally.add(now - before)
 
     def total(self) -> int:
         """What tracemalloc traces at this moment."""
@@ -177,8 +204,10 @@ class Memory:
             self.ledger = None
         untraced_ns = _nanoseconds_per_allocation()
         if level in {"heap", "sites"}:
-            self.ledger = TracemallocLedger(FRAMES_AT_SITES if level == "sites" else 1)
             self._count_from_zero()
+            ledger = TracemallocLedger(FRAMES_AT_SITES if level == "sites" else 1)
+            ledger.settle(self.outside)  # what somebody else had traced before
+            self.ledger = ledger
         self._cost = self._measure_cost(untraced_ns)
         self._level = level
 
@@ -201,6 +230,11 @@ class Memory:
         return None if self.ledger is None else self.ledger.total()
 
     total = usage
+
+    def held_by_coroutines(self) -> int:
+        """The sum of the living accounts; 0 below level `heap`."""
+        total = self.usage()
+        return 0 if total is None else total - self.outside.heap_bytes - self.dead.heap_bytes
 
     def process(self) -> Process:
         """What the process holds: resident, unique and proportional set size."""

@@ -49,7 +49,7 @@ from ._errors import (
 )
 from ._frames import Site, calling_site, top_site, trimmed
 from ._kill import Killer
-from ._memory import memory, stack_cost
+from ._memory import Tally, memory, stack_cost
 from ._observer import Failure, Observer, describe_failure
 from ._poller import Poller, open_poller
 from ._timers import Timer, Timers, check_seconds
@@ -59,7 +59,6 @@ SLICE_S: Final = 0.001
 MAX_IDLE_WORKERS: Final = 256  # about 6 KB each
 MAX_TIMERS_PER_TURN: Final = 10_000  # then I/O is looked at again
 KEPT_DEAD: Final = 256
-LIMIT_HEADROOM_BYTES: Final = 64 * 1024  # room to handle a MemoryLimitExceeded
 SHUTDOWN_PATIENCE_S: Final = 1.0  # real time, three times
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -116,6 +115,7 @@ class Scheduler:
         self.max_coroutines = max_coroutines
         self.memory_limit = memory_limit
         self._check_memory_limit(memory_limit)
+        self._all_together = Tally(memory_limit)
         self.poller: Poller = open_poller()
         self.timers = Timers()
         self.running: Coroutine | None = None
@@ -530,21 +530,22 @@ class Scheduler:
     # -- limits ----------------------------------------------------------------------------------
 
     def _check_limits(self, me: Coroutine) -> None:
-        ledger, tally = memory.ledger, me._tally
-        if ledger is None:
+        if not memory.traces_heap():
             return
         self.settle()
-        if tally.tripwire is not None and tally.heap_bytes > tally.tripwire:
-            assert tally.limit is not None
-            limit, used, escalate = tally.limit, tally.heap_bytes, tally.tripwire > tally.limit
-            tally.tripwire = used + LIMIT_HEADROOM_BYTES
-        elif self.memory_limit is not None and ledger.total() > self.memory_limit:
-            limit, used, escalate = self.memory_limit, ledger.total(), False
-        else:
-            return
-        where = top_site(sys._getframe()) or "?"
-        error = MemoryLimitExceeded(limit, used, max(0, tally.last_growth), where)
-        if escalate:
+        if me._tally.crosses_limit():
+            self._raise_about_limit(me, me._tally)
+        if self.memory_limit is not None:
+            self._all_together.heap_bytes = memory.held_by_coroutines()
+            if self._all_together.crosses_limit():
+                self._raise_about_limit(me, self._all_together)
+
+    @staticmethod
+    def _raise_about_limit(me: Coroutine, tally: Tally) -> None:
+        assert tally.limit is not None
+        where = (top_site(sys._getframe()) or "?").partition(" in ")[0]
+        error = MemoryLimitExceeded(tally.limit, tally.heap_bytes, max(0, me._tally.last_growth), where)
+        if tally is me._tally and tally.crossings > 1:
             raise Cancelled(f"{me} went on above its limit: {error}")
         raise error
 
