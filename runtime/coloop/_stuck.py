@@ -18,7 +18,7 @@ from __future__ import annotations
 import gc
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from types import FrameType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +39,8 @@ FROM_OUTSIDE: Final = frozenset(
 
 def find_stuck(scheduler: Scheduler) -> list[Coroutine]:
     """The living coroutines that nothing can wake any more, by id; on the scheduler's own thread."""
-    doubtful = {co for co in scheduler.living.values() if _needs_proof(scheduler, co)}
+    timed = {timer.owner for timer in scheduler.timers}
+    doubtful = {co for co in scheduler.living.values() if _can_only_be_woken_from_inside(co, timed)}
     if not doubtful:
         return []
     marked = {id(scheduler)}  # it knows every coroutine, and wakes none by itself
@@ -53,10 +54,8 @@ def find_stuck(scheduler: Scheduler) -> list[Coroutine]:
         _mark([value for co in proven for value in _held_by(scheduler, co)], marked)
 
 
-def _needs_proof(scheduler: Scheduler, coroutine: Coroutine) -> bool:
-    if coroutine._state != WAITING or coroutine._verb in FROM_OUTSIDE:
-        return False
-    return not any(timer.owner is coroutine for timer in scheduler.timers)
+def _can_only_be_woken_from_inside(coroutine: Coroutine, timed: Container[object]) -> bool:
+    return coroutine._state == WAITING and coroutine._verb not in FROM_OUTSIDE and coroutine not in timed
 
 
 def _reachable(coroutine: Coroutine, marked: set[int]) -> bool:
@@ -75,8 +74,10 @@ def _roots(scheduler: Scheduler, alive: Iterable[Coroutine]) -> list[Any]:
     roots: list[Any] = list(sys.modules.values())
     for frame in sys._current_frames().values():
         roots.extend(_locals_of(_past_ours(frame)))
-    # One that is being iterated over is on the value stack of a frame, where nobody can look.
-    roots.extend(found for found in gc.get_objects() if type(found) is GeneratorType)
+    # One that is being iterated over is on the value stack of a frame, where nobody can look. One that
+    # runs is among its coroutine's frames.
+    roots.extend(found for found in gc.get_objects() if type(found) is GeneratorType and not found.gi_running)
+    roots.extend((scheduler.observer, scheduler.clock, scheduler._calls))
     for timer in scheduler.timers:
         roots.extend((timer.fn, timer.args))
     for coroutine in alive:
@@ -85,8 +86,8 @@ def _roots(scheduler: Scheduler, alive: Iterable[Coroutine]) -> list[Any]:
 
 
 def _held_by(scheduler: Scheduler, coroutine: Coroutine) -> list[Any]:
-    """What its frames hold, its deferred calls, and the mark that it is alive."""
-    held: list[Any] = [coroutine._defers, coroutine._value]
+    """What its frames hold, its context and deferred calls, and the mark that it is alive."""
+    held: list[Any] = [coroutine._defers, coroutine._value, coroutine.context]
     if coroutine._greenlet is not None:
         held.append(coroutine._greenlet)
     frame = scheduler.frame_of(coroutine)
