@@ -13,6 +13,9 @@ from typing import Final
 _SIZE_UNITS: Final = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _TIME_UNITS: Final = {"us": 1e-6, "ms": 1e-3, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NUMBER: Final = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)\s?(?P<unit>[a-zA-Z]*)", re.ASCII)
+_ALIGNS: Final = re.compile(
+    r"(.?[<>^])?\d*"
+)  # a format that only pads: it is meant for people, so it gets the unit
 
 
 class Bytes(int):
@@ -29,7 +32,7 @@ class Bytes(int):
         return f"{sign}{size / 1024**4:.1f}T"
 
     def __format__(self, spec: str) -> str:
-        return format(str(self), spec) if not spec or spec[-1] not in "dfgeExXob" else format(int(self), spec)
+        return format(str(self) if _ALIGNS.fullmatch(spec) else int(self), spec)
 
 
 class Count(int):
@@ -39,7 +42,7 @@ class Count(int):
         return f"{int(self):,}" if abs(self) >= 10_000 else f"{int(self)}"
 
     def __format__(self, spec: str) -> str:
-        return format(str(self), spec) if not spec or spec[-1] not in "dfgeExXob" else format(int(self), spec)
+        return format(str(self) if _ALIGNS.fullmatch(spec) else int(self), spec)
 
 
 class Duration(float):
@@ -57,7 +60,7 @@ class Duration(float):
         return _in_two_units(round(self))
 
     def __format__(self, spec: str) -> str:
-        return format(str(self), spec) if not spec or spec[-1] not in "dfge%" else format(float(self), spec)
+        return format(str(self) if _ALIGNS.fullmatch(spec) else float(self), spec)
 
 
 class Percent(float):
@@ -67,7 +70,7 @@ class Percent(float):
         return f"{float(self):.1f}%"
 
     def __format__(self, spec: str) -> str:
-        return format(str(self), spec) if not spec or spec[-1] not in "dfge%" else format(float(self), spec)
+        return format(str(self) if _ALIGNS.fullmatch(spec) else float(self), spec)
 
 
 def _in_two_units(seconds: int) -> str:
