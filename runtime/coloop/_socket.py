@@ -178,7 +178,7 @@ class Socket(Endpoint):
 
     def _end_of_stream(self) -> None:
         if self._reset:
-            raise told(errno.ECONNRESET, f"{self} was reset by peer{self._peer_text}")
+            raise self._reset_error()
         # Others get a turn first: a loop that takes the end for data must not spin.
         self._scheduler.yield_now()
         self._check_open()
@@ -330,13 +330,16 @@ class Socket(Endpoint):
 
     def _failure(self, error: OSError) -> OSError:
         """What to raise for an error of the kernel's: the same, with the names of both ends."""
-        if error.errno == errno.ECONNRESET:
+        if error.errno == errno.ECONNRESET or self._reset:
             self._reset = True
-            return told(errno.ECONNRESET, f"{self} was reset by peer{self._peer_text}")
+            return self._reset_error()
         if error.errno == errno.EPIPE:
             self._write_ended = f"{BY_PEER}{self._peer_text}"
             return told(errno.EPIPE, f"{self} was {self._write_ended}: nobody receives any more")
         return told(error.errno or errno.EIO, f"{self}: {reason(error)}{self._peer_text}")
+
+    def _reset_error(self) -> OSError:
+        return told(errno.ECONNRESET, f"{self} was reset by peer{self._peer_text}")
 
     # -- looking ---------------------------------------------------------------------------------
 

@@ -1,0 +1,109 @@
+"""Tests that run as a coroutine, on both pollers, and leave nothing behind."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import coloop
+from coloop.testing import MockClock
+
+
+class Recorder(coloop.Observer):
+    """Keeps what it is told. A test takes out the failures that it expects; any other fails it."""
+
+    def __init__(self) -> None:
+        self.failures: list[coloop.Failure] = []
+        self.warnings: list[str] = []
+
+    def failed(self, failure: coloop.Failure) -> None:
+        self.failures.append(failure)
+
+    def warned(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "coroutine: the test is run as the main coroutine of a scheduler")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run the marked ones with `coloop.run`; no descriptor and no unexpected failure may be left."""
+    if pyfuncitem.get_closest_marker("coroutine") is None:
+        return None
+    given = pyfuncitem.funcargs
+    wanted = {name: given[name] for name in pyfuncitem._fixtureinfo.argnames}
+    observer = given.get("observer") or Recorder()
+    before = open_descriptors()
+    coloop.run(partial(pyfuncitem.obj, **wanted), clock=given.get("mock_clock"), observer=observer)
+    assert observer.failures == []
+    assert open_descriptors() == before
+    return True
+
+
+def open_descriptors() -> dict[str, str]:
+    """What each descriptor of this process leads to."""
+    found = {}
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            found[descriptor.name] = str(descriptor.readlink())
+        except FileNotFoundError:  # the one that lists them
+            continue
+    return found
+
+
+@pytest.fixture(params=["epoll", "selectors"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    name: str = request.param
+    monkeypatch.setenv("COLOOP_POLLER", name)
+    return name
+
+
+@pytest.fixture
+def observer() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def mock_clock() -> MockClock:
+    return MockClock()
+
+
+@pytest.fixture
+def fails() -> Callable[..., coloop.Coroutine]:
+    """Start `call(*args)` in a coroutine whose result is the error that it ends with, or None."""
+
+    def attempt(call: Callable[..., object], *args: object) -> BaseException | None:
+        try:
+            call(*args)
+        except Exception as error:
+            return error
+        return None
+
+    return partial(coloop.go, attempt)
+
+
+@pytest.fixture
+def start_peer() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Start a real program: `start_peer("nc", "127.0.0.1", port)`; its three streams are pipes."""
+    started = []
+
+    def start(program: str, *args: object) -> "subprocess.Popen[bytes]":
+        path = shutil.which(program)
+        if path is None:
+            refuse = pytest.fail if os.environ.get("COSHELL_REQUIRE_PEERS") else pytest.skip
+            refuse(f"{program} is not installed")
+        pipe = subprocess.PIPE
+        process = subprocess.Popen([path, *map(str, args)], stdin=pipe, stdout=pipe, stderr=pipe)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
