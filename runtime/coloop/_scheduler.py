@@ -58,6 +58,7 @@ SLICE_SWITCHES: Final = 64
 SLICE_S: Final = 0.001
 MAX_IDLE_WORKERS: Final = 256  # about 6 KB each
 MAX_TIMERS_PER_TURN: Final = 10_000  # then I/O is looked at again
+MAIN_ID: Final = 1
 KEPT_DEAD: Final = 256
 SHUTDOWN_PATIENCE_S: Final = 1.0  # real time, three times
 
@@ -655,6 +656,10 @@ class Scheduler:
     def run_main(self, main: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Run `main(*args)` as a coroutine and all that it starts, until every one has ended.
 
+        A main that ends by `KeyboardInterrupt` or `SystemExit` speaks for the whole program: the
+        others are cancelled. Any other failure of main is reported if it leaves others behind, and
+        raised in the end.
+
         Raises:
             Deadlock: all that are left wait for each other.
             BaseException: whatever ended `main`.
@@ -663,8 +668,7 @@ class Scheduler:
         try:
             self.observer.started(self)
             self.main = self.go(main, args)
-            self.watch(self.main, _nothing)
-            while self.living or self._calls or self._unclaimed:
+            while self._has_work() and not self._is_called_off():
                 self._turn()
             return _outcome(self.main)
         finally:
@@ -673,6 +677,13 @@ class Scheduler:
             finally:
                 self._shut_down()
                 del _local.scheduler
+
+    def _has_work(self) -> bool:
+        return bool(self.living or self._calls or self._unclaimed)
+
+    def _is_called_off(self) -> bool:
+        error = None if self.main is None else self.main._error
+        return error is not None and not isinstance(error, Exception)
 
     def _turn(self) -> None:
         """One round of the root: calls from other threads, descriptors, timers, then the coroutines."""
@@ -763,7 +774,8 @@ class Scheduler:
         """Those who failed, and whom nobody has joined by the time that the root has its turn."""
         unclaimed, self._unclaimed = self._unclaimed, []
         for coroutine in unclaimed:
-            if not coroutine._observed and coroutine._error is not None:
+            run_tells = coroutine is self.main and (self._is_called_off() or not self.living)
+            if not (coroutine._observed or run_tells) and coroutine._error is not None:
                 self._report(describe_failure(coroutine, coroutine.name, coroutine._error))
 
     def _report(self, failure: Failure) -> None:
@@ -870,7 +882,7 @@ class Scheduler:
         """
         in_root = self.running is None and getcurrent() is self._root
         impatient = self._ctrl_c_pending and (self.exposed is not None or in_root)
-        if impatient or self.over or (self.exposed is not None and self.exposed is self.main):
+        if impatient or self.over or (self.exposed is not None and self.exposed.id == MAIN_ID):
             self._ctrl_c_pending = False
             raise KeyboardInterrupt
         self._ctrl_c_pending = True
@@ -880,9 +892,10 @@ class Scheduler:
         if not self._ctrl_c_pending:
             return
         self._ctrl_c_pending = False
-        if self.main is None or self.main.ended:
+        main = self.living.get(MAIN_ID)
+        if main is None:
             raise KeyboardInterrupt
-        self.interrupt(self.main, KeyboardInterrupt())
+        self.interrupt(main, KeyboardInterrupt())
 
     def reset_tallies(self) -> None:
         """Count heaps from zero: the ledger has been replaced."""
@@ -893,10 +906,6 @@ class Scheduler:
     def ready_count(self) -> int:
         """How many coroutines could run at this moment."""
         return len(self._ready)
-
-
-def _nothing(_: Coroutine) -> None:
-    """The watcher of main: whoever called `run` hears of its failure."""
 
 
 def _outcome(coroutine: Coroutine) -> Any:
