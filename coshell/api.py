@@ -9,12 +9,16 @@ in `coshell` is free to change at any time.
 from .command import Arg as Arg
 from .command import Command as Command
 from .command import CommandError as CommandError
+from .lines import is_name as is_name
 from .plugin import Directive as Directive
 from .plugin import Lint as Lint
 from .plugin import PsColumn as PsColumn
 from .plugin import hookimpl as hookimpl
+from .reach import is_local as is_local
 from .render import Column as Column
+from .render import table as table
 from .shell import Shell as Shell
+from .text import plural as plural
 from .text import printable as printable
 from .values import Bytes as Bytes
 from .values import Count as Count

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 import coloop
-from coshell.command import Command, CommandError
+from coshell.command import CommandError
 from coshell.console import Capture
 from coshell.plugin import PluginManager, PluginRecord
 from coshell.shell import Quit, Shell
@@ -74,7 +74,6 @@ def console() -> Capture:
 @pytest.fixture
 def shell(console: Capture) -> Iterator[Shell]:
     with Shell(console=console) as shell:
-        shell.commands.register(Command("ps", "stands for those that the shell has", lambda shell: []))
         yield shell
 
 

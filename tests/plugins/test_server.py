@@ -1,0 +1,287 @@
+"""Servers are started, looked at, given another handler while they run, and stopped."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coshell.command import CommandError
+from coshell.console import Capture
+from coshell.shell import Result, Shell
+
+SHOUT = "def shout(conn):\n    while data := conn.recv():\n        conn.sendall(data.upper())\n"
+HELLO = "def shout(conn):\n    conn.sendall(b'hello')\n"
+
+
+@pytest.fixture
+def console() -> Capture:
+    return Capture()
+
+
+@pytest.fixture
+def shell(console: Capture) -> Iterator[Shell]:
+    with Shell(console=console) as shell:
+        shell.plugins.load("coshell_plugins.server")
+        do(shell, SHOUT)
+        yield shell
+
+
+def do(shell: Shell, *lines: str) -> Result:
+    """Run lines, all of which succeed."""
+    for line in lines:
+        result = shell.execute(line)
+        assert result.ok, result.error
+    return result
+
+
+def error(shell: Shell, line: str) -> str:
+    result = shell.execute(line)
+    assert not result.ok
+    assert result.traceback is None
+    return str(result.error)
+
+
+# -- start
+
+
+def test_a_server_serves_under_its_name(shell: Shell) -> None:
+    do(shell, "server start web :0 shout", "connect web as c", "send c hi")
+    assert shell.evaluate("recv(c)") == b"HI"
+    assert [one.name for one in shell.snapshot().coroutines if one.name.startswith("web")] == [
+        "web",
+        "web/c1",
+    ]
+
+
+def test_its_record_tells_address_and_handler(shell: Shell) -> None:
+    record = do(shell, "server start web :0 shout").value
+    assert (record.name, record.state, record.handler, record.connections) == ("web", "accepting", "shout", 0)
+    assert record.address == str(shell.evaluate("web.address"))
+    assert not record.address.endswith(":0")
+
+
+def test_the_handler_may_be_an_object_that_is_put_in(shell: Shell) -> None:
+    do(shell, "server start web :0 {lambda conn: conn.sendall(b'bye')}", "connect web as c")
+    assert shell.evaluate("recv(c)") == b"bye"
+
+
+def test_it_is_a_function_too(shell: Shell) -> None:
+    record = shell.evaluate("co.server('start', 'web', ':0', shout)")
+    assert record.handler == "shout"
+    assert [one.name for one in shell.evaluate("co.server('list')")] == ["web"]
+    assert shell.evaluate("co.server('stop', 'web', drain=1)").drained
+
+
+def test_the_listener_is_on_the_servers_own_account(shell: Shell) -> None:
+    do(shell, "server start web :0 shout")
+    snapshot = shell.snapshot()
+    names = {one.id: one.name for one in snapshot.coroutines}
+    assert [names[socket.owner] for socket in snapshot.sockets] == ["web"]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("server start web :0", "it must read: server start NAME ADDRESS HANDLER [--public]"),
+        ("server start", "it must read: server start NAME ADDRESS HANDLER [--public]"),
+        ("server list web", "it must read: server list"),
+        ("server stop", "it must read: server stop NAME [--drain SECONDS]"),
+        ("server reload web shout more", "it must read: server reload NAME [HANDLER]"),
+        ("server begin web", "'begin' is none of start, list, status, stop, reload"),
+        ("server start web :0 nonsense", "nonsense: NameError: name 'nonsense' is not defined"),
+        ("server start web :0 {42}", "42 is no function of one connection but a int"),
+        ("server start two-words :0 shout", "a server's name must be a Python name, and 'two-words' is none"),
+        ("server start class :0 shout", "a server's name must be a Python name, and 'class' is none"),
+        ("server start web :99999 shout", "99999"),
+        ("server start web 0.0.0.0:0 shout", "other machines could connect to 0.0.0.0:0: give --public"),
+        ("server status web", "no server 'web' was started here; there is none"),
+        ("server reload web", "no server 'web' was started here; there is none"),
+    ],
+)
+def test_misuse_is_one_line_and_starts_nothing(shell: Shell, line: str, why: str) -> None:
+    result = shell.execute(line)
+    assert not result.ok
+    assert why in (result.error or "")
+    assert "\n" not in (result.error or "")
+    assert "plugin" not in (result.error or "")
+    assert shell.snapshot().sockets == ()
+
+
+def test_a_name_is_used_once_at_a_time(shell: Shell) -> None:
+    do(shell, "server start web :0 shout")
+    assert error(shell, "server start web :0 shout") == (
+        "server 'web' is running: server stop web, or server reload web"
+    )
+    do(shell, "server stop web", "server start web :0 shout")
+
+
+def test_an_address_in_use_is_one_line(shell: Shell) -> None:
+    do(shell, "server start web :0 shout")
+    assert "in use" in error(shell, "server start other {web.address} shout")
+    assert [record.name for record in do(shell, "server list").value] == ["web"]
+
+
+def test_public_is_allowed_when_it_is_asked_for(shell: Shell) -> None:
+    assert do(shell, "server start web 0.0.0.0:0 shout --public").value.address.startswith("0.0.0.0:")
+
+
+# -- looking
+
+
+def test_a_list_has_a_record_for_each(shell: Shell, console: Capture) -> None:
+    do(shell, "server start a :0 shout", "server start b :0 shout")
+    assert [record.name for record in do(shell, "server list").records] == ["a", "b"]
+    assert console.lines()[-3].split()[:3] == ["NAME", "STATE", "ADDRESS"]
+
+
+def test_no_servers_is_said_in_words(shell: Shell, console: Capture) -> None:
+    do(shell, "server list")
+    assert console.lines()[-1] == "no servers"
+
+
+def test_status_counts_connections_and_failures(shell: Shell) -> None:
+    do(
+        shell,
+        "server start web :0 shout",
+        "connect web as c",
+        "connect web as d",
+        "send c hi",
+        "recv c",
+        "close d",
+    )
+    do(shell, "@wait co.server('status', 'web').connections == 1")
+    record = do(shell, "server status web").value
+    assert (record.connections, record.accepted, record.failed, record.reloads) == (1, 2, 0, 0)
+    assert record.heap is not None
+
+
+def test_records_are_json_with_plain_numbers(shell: Shell, console: Capture) -> None:
+    do(shell, "server start web :0 shout", "server list --json")
+    record = json.loads(console.lines()[-1])
+    assert (record["name"], record["connections"], record["reloads"]) == ("web", 0, 0)
+    assert isinstance(record["age"], float)
+    assert isinstance(record["heap"], int)
+
+
+def test_one_that_was_stopped_otherwise_is_forgotten(shell: Shell) -> None:
+    do(shell, "server start web :0 shout", "web.stop()")
+    assert do(shell, "server list").value == []
+    do(shell, "server start web :0 shout")
+
+
+# -- reload
+
+
+def test_a_reload_picks_up_what_was_defined_anew_and_open_connections_go_on_with_the_old(
+    shell: Shell,
+) -> None:
+    do(shell, "server start web :0 shout", "connect web as old", "send old hi", "recv old")
+    do(shell, HELLO)
+    record = do(shell, "server reload web").value
+    assert (record.reloads, record.connections, record.handler) == (1, 1, "shout")
+    do(shell, "connect web as new", "send old again")
+    assert shell.evaluate("recv(new)") == b"hello"
+    assert shell.evaluate("recv(old)") == b"AGAIN"
+
+
+def test_without_a_reload_the_handler_stays_what_it_was(shell: Shell) -> None:
+    do(shell, "server start web :0 shout", HELLO, "connect web as c", "send c hi")
+    assert shell.evaluate("recv(c)") == b"HI"
+
+
+def test_another_handler_can_be_given(shell: Shell) -> None:
+    do(shell, "server start web :0 shout", "def bye(conn): conn.sendall(b'bye')", "server reload web bye")
+    do(shell, "connect web as c")
+    assert shell.evaluate("recv(c)") == b"bye"
+    assert do(shell, "server reload web").value.handler == "bye"
+
+
+def test_the_port_stays_the_same_over_a_reload(shell: Shell) -> None:
+    before = do(shell, "server start web :0 shout").value.address
+    assert do(shell, "server reload web").value.address == before
+
+
+def test_a_handler_that_is_broken_leaves_the_old_one_in_place(shell: Shell) -> None:
+    do(shell, "server start web :0 shout", "del shout")
+    assert "NameError" in error(shell, "server reload web")
+    do(shell, "connect web as c", "send c hi")
+    assert shell.evaluate("recv(c)") == b"HI"
+    assert do(shell, "server status web").value.reloads == 0
+
+
+def test_a_function_object_cannot_be_evaluated_again(shell: Shell) -> None:
+    do(shell, "server start web :0 {shout}")
+    assert "server reload web HANDLER" in error(shell, "server reload web")
+
+
+# -- stop
+
+
+def test_stop_cuts_connections_off_and_says_so(shell: Shell, console: Capture) -> None:
+    do(shell, "server start web :0 shout", "connect web as c", "send c hi", "recv c", "server stop web")
+    assert console.lines()[-1] == "ok  web stopped, 1 connection cut off"
+    assert shell.evaluate("recv(c)") == b""
+    assert "no server 'web'" in error(shell, "server status web")
+
+
+def test_stop_with_a_drain_lets_connections_end(shell: Shell, console: Capture) -> None:
+    do(shell, "server start web :0 shout", "connect web as c", "send c hi", "recv c")
+    do(shell, "stopping = go(co.server, 'stop', 'web', drain=30)", "c.close()", "@wait stopping.ended")
+    stopped = shell.evaluate("stopping.result()")
+    assert (stopped.connections, stopped.drained) == (1, True)
+
+
+def test_a_stopped_server_leaves_no_coroutine_and_no_socket(shell: Shell) -> None:
+    do(shell, "server start web :0 shout", "server stop web")
+    assert shell.snapshot().sockets == ()
+    assert len(shell.snapshot().coroutines) == 1
+    assert "server#1" not in shell.things
+
+
+def test_unloading_the_plugin_stops_its_servers_and_lists_them(shell: Shell) -> None:
+    do(
+        shell,
+        "server start web :0 shout",
+        "server start other :0 shout",
+        "connect web as c",
+        "send c hi",
+        "recv c",
+    )
+    assert shell.plugins.unload("server") == ("server web (1 connection)", "server other (0 connections)")
+    assert len(shell.snapshot().coroutines) == 1
+    assert "server" not in shell.commands
+
+
+def test_servers_of_one_shell_are_not_another_ones(shell: Shell) -> None:
+    do(shell, "server start web :0 shout")
+    with Shell(console=Capture()) as other:
+        shell_command = shell.commands.get("server")
+        assert other.call_command(shell_command, ("list",)) == []
+
+
+# -- examples
+
+
+@pytest.mark.parametrize("example", [0, 1])
+def test_the_examples_of_its_help_run_as_they_stand(shell: Shell, example: int) -> None:
+    text = shell.commands.get("server").examples[example]
+    result = shell.execute(text)
+    assert result.ok, result.error
+
+
+def test_its_help_shows_all_forms(shell: Shell, console: Capture) -> None:
+    do(shell, "server --help")
+    for form in ("server start NAME ADDRESS HANDLER", "server list", "server reload NAME [HANDLER]"):
+        assert f"  {form}" in console.text
+
+
+def test_its_source_sees_nothing_of_the_shell_but_the_api() -> None:
+    source = Path(__file__).parents[2] / "plugins" / "coshell_plugins" / "server.py"
+    imports = {line for line in source.read_text().splitlines() if "import" in line and "coshell" in line}
+    assert imports == {"from coshell.api import ("}
+
+
+def test_misuse_from_python_is_the_same_line(shell: Shell) -> None:
+    with pytest.raises(CommandError, match="it must read: server stop NAME"):
+        shell.evaluate("co.server('stop')")
