@@ -1,0 +1,567 @@
+import errno
+import hashlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import coloop
+from coloop._connect import connect
+from coloop._listener import Listener, listen
+from coloop._server import serve
+from coloop._socket import Socket
+from coloop.testing import MockClock, wait_until_idle
+
+pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("backend")]
+
+
+def echo(conn: Socket) -> None:
+    while data := conn.recv():
+        conn.sendall(data)
+
+
+def ask(conn: Socket, question: bytes) -> bytes:
+    conn.sendall(question)
+    return conn.recv_exactly(len(question))
+
+
+def living() -> dict[str, coloop.Coroutine]:
+    """All coroutines but the test's own, by name."""
+    scheduler = coloop.current_scheduler()
+    return {picture.name: scheduler.living[picture.id] for picture in coloop.snapshot().coroutines[1:]}
+
+
+# -- connections ---------------------------------------------------------------------------------
+
+
+def test_each_connection_has_a_coroutine_named_after_the_server() -> None:
+    with serve(":0", echo, name="e") as server:
+        assert list(living()) == ["e"]
+        with connect(server.address) as first, connect(server.address) as second:
+            assert ask(first, b"one") == b"one"
+            assert ask(second, b"two") == b"two"
+            assert list(living()) == ["e", "e/c1", "e/c2"]
+            assert [conn.peer for conn in server.connections] == [first.local, second.local]
+            assert server.accepted == 2
+        wait_until_idle()
+        assert server.connections == ()
+        assert list(living()) == ["e"]
+    assert server.state == "stopped"
+    assert list(living()) == []
+
+
+def test_a_server_is_named_after_its_handler() -> None:
+    with serve(":0", echo) as first, serve(":0", echo) as second:
+        assert first.name.startswith("echo#")
+        assert second.name.startswith("echo#")
+        assert first.name != second.name
+
+
+def test_serve_returns_before_anybody_is_served() -> None:
+    called: list[Socket] = []
+    with listen(":0") as listener, connect(listener.address):
+        with serve(listener, called.append):
+            assert called == []
+            wait_until_idle()
+            assert len(called) == 1
+        assert listener.closed
+
+
+def test_sockets_are_on_the_accounts_of_those_who_use_them() -> None:
+    with serve(":0", echo, name="e") as server, connect(server.address) as client:
+        ask(client, b"x")
+        owners = {picture.role: picture.owner for picture in coloop.snapshot().sockets}
+        everybody = living()
+        assert owners == {"listener": everybody["e"].id, "client": 1, "server": everybody["e/c1"].id}
+
+
+def test_a_connection_is_closed_when_its_handler_returns() -> None:
+    with serve(":0", lambda conn: conn.sendall(b"bye")) as server, connect(server.address) as client:
+        assert client.recv() == b"bye"
+        assert client.recv() == b""
+
+
+def test_a_burst_of_callers_starves_nobody() -> None:
+    turns: list[str] = []
+
+    def tick() -> None:
+        while True:
+            turns.append("tick")
+            coloop.yield_now()
+
+    with listen(":0") as listener:
+        callers = [connect(listener.address) for _ in range(300)]
+        ticker = coloop.go(tick)
+        with serve(listener, lambda conn: turns.append("accept")):
+            while turns.count("accept") < 300:
+                coloop.yield_now()
+            ticker.cancel()
+    in_a_row = max(len(list(run)) for turn, run in groupby(turns) if turn == "accept")
+    assert in_a_row <= 64
+    for caller in callers:
+        caller.close()
+
+
+def test_a_new_handler_is_for_new_connections() -> None:
+    with serve(":0", echo) as server, connect(server.address) as old:
+        assert ask(old, b"a") == b"a"
+        server.handler = lambda conn: conn.sendall(b"new")
+        with connect(server.address) as new:
+            assert new.recv() == b"new"
+        assert ask(old, b"b") == b"b"
+
+
+# -- how connections end -------------------------------------------------------------------------
+
+
+def test_a_failing_handler_is_reported_and_its_connection_closed(observer: Any) -> None:
+    def fail(conn: Socket) -> None:
+        raise RuntimeError("broken handler")
+
+    with serve(":0", fail, name="f") as server:
+        with connect(server.address) as client:
+            assert client.recv() == b""
+        failure = observer.failures.pop()
+        assert (failure.name, failure.message) == ("f/c1", "broken handler")
+        assert (server.failed, server.state) == (1, "accepting")
+
+
+def outcomes(name: str) -> list[tuple[str, str | None]]:
+    return [(dead.state, dead.outcome) for dead in coloop.snapshot().dead if dead.name == name]
+
+
+def test_a_peer_that_resets_disturbs_nobody() -> None:
+    with serve(":0", echo, name="e") as server:
+        client = connect(server.address)
+        ask(client, b"x")
+        client.close(linger=0)
+        wait_until_idle()
+        ((state, outcome),) = outcomes("e/c1")
+        assert state == "failed"
+        assert "was reset by peer" in str(outcome)
+        assert (server.failed, server.connections) == (0, ())
+
+
+def test_a_handler_that_reads_on_after_the_end_ends_quietly() -> None:
+    def seeds_loop(conn: Socket) -> None:
+        while True:
+            conn.sendall(conn.recv())
+
+    with serve(":0", seeds_loop, name="s") as server:
+        with connect(server.address) as client:
+            ask(client, b"x")
+        wait_until_idle()
+        ((_, outcome),) = outcomes("s/c1")
+        assert "was closed by peer 127.0.0.1:" in str(outcome)
+        assert server.failed == 0
+
+
+def test_a_peer_that_leaves_while_we_send_disturbs_nobody() -> None:
+    def pour(conn: Socket) -> None:
+        while True:
+            conn.sendall(bytes(1 << 20))
+
+    with serve(":0", pour) as server:
+        client = connect(server.address)
+        client.recv()
+        client.close()
+        wait_until_idle()
+        assert (server.failed, server.connections) == (0, ())
+
+
+def test_a_connection_that_was_closed_under_its_handler_ends_quietly() -> None:
+    with serve(":0", echo) as server, connect(server.address) as client:
+        ask(client, b"x")
+        server.connections[0].close()
+        assert client.recv() == b""
+        assert server.failed == 0
+
+
+@pytest.mark.parametrize("kind", ["channel", "upstream"])
+def test_the_end_of_something_else_is_a_failure(observer: Any, kind: str) -> None:
+    channel: coloop.Channel[int] = coloop.Channel()
+    channel.close()
+    with listen(":0") as closed:
+        nobody = closed.address
+
+    def handler(conn: Socket) -> None:
+        if kind == "channel":
+            channel.receive()
+        connect(nobody)
+
+    with serve(":0", handler) as server, connect(server.address) as client:
+        assert client.recv() == b""
+        assert observer.failures.pop().exception_type in {"Closed", "ConnectionRefusedError"}
+        assert server.failed == 1
+
+
+# -- stopping ------------------------------------------------------------------------------------
+
+
+def test_stop_cancels_those_who_are_left_and_their_finally_runs() -> None:
+    ended = []
+
+    def handler(conn: Socket) -> None:
+        try:
+            echo(conn)
+        finally:
+            ended.append(conn.state)
+
+    server = serve(":0", handler)
+    with connect(server.address) as client:
+        ask(client, b"x")
+        assert server.stop() is False
+        assert ended == ["open"]
+        assert client.recv() == b""
+    assert server.stop() is True
+    with pytest.raises(ConnectionRefusedError):
+        connect(server.address)
+    assert living() == {}
+
+
+def test_stop_gives_open_connections_time(mock_clock: MockClock) -> None:
+    server = serve(":0", echo)
+    client = connect(server.address)
+    ask(client, b"x")
+    stopping = coloop.go(server.stop, drain=60)
+    wait_until_idle()
+    assert server.state == "stopped"
+    with pytest.raises(ConnectionRefusedError):
+        connect(server.address)
+    assert ask(client, b"still served") == b"still served"
+    client.close()
+    assert stopping.result() is True
+    assert mock_clock.now() < 60
+
+
+def test_stop_waits_no_longer_than_it_was_told(mock_clock: MockClock) -> None:
+    server = serve(":0", echo)
+    with connect(server.address) as client:
+        ask(client, b"x")
+        assert server.stop(drain=3) is False
+        assert mock_clock.now() == pytest.approx(3)
+        assert client.recv() == b""
+    with pytest.raises(ValueError, match="drain"):
+        server.stop(drain=-1)
+
+
+def test_a_handler_that_will_not_go_loses_its_connection(mock_clock: MockClock) -> None:
+    def stubborn(conn: Socket) -> None:
+        while True:
+            try:
+                conn.recv()
+            except coloop.Cancelled:
+                continue
+
+    server = serve(":0", stubborn)
+    with connect(server.address) as client:
+        wait_until_idle()
+        assert server.stop() is False
+        assert client.recv() == b""
+    assert living() == {}
+
+
+def test_a_handler_may_stop_its_own_server() -> None:
+    def quit_server(conn: Socket) -> None:
+        server.stop()
+        conn.sendall(b"stopped")
+
+    server = serve(":0", quit_server)
+    with connect(server.address) as client:
+        assert client.recv() == b"stopped"
+        assert client.recv() == b""
+    assert server.state == "stopped"
+
+
+def test_cancelling_the_acceptor_closes_the_listener() -> None:
+    server = serve(":0", echo, name="e")
+    acceptor = living()["e"]
+    acceptor.cancel()
+    acceptor.join()
+    assert server.state == "stopped"
+    with pytest.raises(ConnectionRefusedError):
+        connect(server.address)
+
+
+# -- limits --------------------------------------------------------------------------------------
+
+
+def test_who_is_one_too_many_is_told_and_turned_away(observer: Any) -> None:
+    with serve(":0", echo, name="e", max_connections=1) as server, connect(server.address) as first:
+        ask(first, b"x")
+        with connect(server.address) as second:
+            assert second.recv() == b"too many connections (limit 1)\n"
+            assert second.recv() == b""
+        assert (server.accepted, server.rejected) == (1, 1)
+        assert observer.warnings == ["e turns clients away: too many connections (limit 1)"]
+        first.close()
+        wait_until_idle()
+        with connect(server.address) as third:
+            assert ask(third, b"y") == b"y"
+
+
+def test_a_flood_of_rejections_is_told_once_in_a_while(observer: Any, mock_clock: MockClock) -> None:
+    with serve(":0", echo, max_connections=1) as server, connect(server.address) as first:
+        ask(first, b"x")
+        for second in range(6):
+            with connect(server.address) as other:
+                assert other.recv().startswith(b"too many")
+            if second == 4:
+                coloop.sleep(5)
+        assert len(observer.warnings) == 2
+        assert observer.warnings[1].endswith("(and 4 times since the last warning)")
+        assert server.last_trouble == observer.warnings[0]
+
+
+def test_too_many_coroutines_turn_a_client_away(observer: Any) -> None:
+    scheduler = coloop.current_scheduler()
+    with serve(":0", echo) as server:
+        scheduler.max_coroutines = 2
+        client = connect(server.address)
+        assert client.recv() == b"2 coroutines live already (max_coroutines)\n"
+        assert server.rejected == 1
+        client.close()
+
+
+def test_the_limit_leaves_descriptors_for_others() -> None:
+    import resource
+
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    with (
+        serve(":0", echo) as one,
+        serve(":0", echo, max_connections=10**9) as two,
+        serve(":0", echo) as three,
+    ):
+        assert one.max_connections == two.max_connections == three.max_connections
+        assert one.max_connections is not None
+        assert one.max_connections < files
+
+
+def test_statistics_are_a_picture() -> None:
+    with serve(":0", echo, name="e", max_connections=7) as server, connect(server.address) as client:
+        ask(client, b"x")
+        picture = server.statistics()
+        assert (picture.name, picture.address, picture.state) == ("e", str(server.address), "accepting")
+        assert (picture.connections, picture.max_connections) == (1, 7)
+        assert (picture.accepted, picture.rejected, picture.failed, picture.last_trouble) == (1, 0, 0, None)
+        assert repr(server) == f"<Server e on {server.address} accepting, 1 connections>"
+
+
+@pytest.mark.parametrize(("handler", "options"), [(None, {}), (echo, {"max_connections": 0})])
+def test_what_cannot_be_served_opens_nothing(handler: Any, options: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"handler must be|max_connections must be"):
+        serve(":0", handler, **options)
+    assert coloop.snapshot().sockets == ()
+
+
+def test_a_server_that_cannot_start_leaves_no_listener() -> None:
+    coloop.current_scheduler().max_coroutines = 1
+    with pytest.raises(coloop.TooManyCoroutines):
+        serve(":0", echo)
+    assert coloop.snapshot().sockets == ()
+
+
+# -- running out of descriptors ------------------------------------------------------------------
+
+
+class TroubledSocket(socket.socket):
+    """Its `accept` fails `troubles` times, for want of memory."""
+
+    troubles = 0
+
+    def accept(self) -> Any:
+        if self.troubles:
+            self.troubles -= 1
+            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+        return super().accept()
+
+
+def test_pauses_grow_to_a_second_and_are_told_every_five(observer: Any, mock_clock: MockClock) -> None:
+    raw = TroubledSocket()
+    raw.bind(("127.0.0.1", 0))
+    raw.listen()
+    raw.troubles = 10
+    with serve(Listener(raw), echo, name="e") as server, connect(server.address) as client:
+        assert ask(client, b"x") == b"x"
+        assert server.state == "accepting"
+        assert mock_clock.now() == pytest.approx(0.1 + 0.2 + 0.4 + 0.8 + 6 * 1.0)
+    advice = r"e cannot accept: no buffer space available (limit "
+    assert [warning.startswith(advice) for warning in observer.warnings] == [True, True]
+
+
+def test_a_pausing_server_stops_at_once(observer: Any, mock_clock: MockClock) -> None:
+    mock_clock.autojump = False
+    raw = TroubledSocket()
+    raw.bind(("127.0.0.1", 0))
+    raw.listen()
+    raw.troubles = 10
+    server = serve(Listener(raw), echo)
+    with connect(server.address):
+        wait_until_idle()
+        assert server.state == "pausing"
+        assert server.stop() is True
+
+
+OUT_OF_FILES = """
+import json, os, resource, time
+import coloop
+from coloop._server import serve
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+warnings, fillers = [], []
+
+class Listening(coloop.Observer):
+    def warned(self, text):
+        warnings.append(text)
+
+def fill(left):
+    try:
+        while True:
+            fillers.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        for _ in range(left):
+            os.close(fillers.pop())
+
+def free():
+    while fillers:
+        os.close(fillers.pop())
+
+def handler(conn):
+    while command := conn.recv_until(b"\\n"):
+        if command == b"fill\\n":
+            fill(0)
+        elif command == b"free\\n":
+            free()
+        elif command == b"pass a second\\n":
+            coloop.sleep(1)
+        elif command == b"quit\\n":
+            coloop.go(server.stop)
+        report = dict(state=server.state, cpu_s=time.process_time(), warnings=warnings)
+        conn.sendall(json.dumps(report).encode() + b"\\n")
+
+def main():
+    global server
+    server = serve(":0", handler, name="e")
+    print(server.address.port, flush=True)
+
+coloop.run(main, observer=Listening())
+"""
+
+
+def test_without_descriptors_a_server_waits_serves_on_and_recovers() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", OUT_OF_FILES], stdout=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout is not None
+        port = int(coloop.to_thread(process.stdout.readline))
+        with connect(f":{port}") as veteran:
+
+            def order(command: bytes) -> dict[str, Any]:
+                veteran.sendall(command + b"\n")
+                report: dict[str, Any] = json.loads(veteran.recv_until(b"\n", timeout=30))
+                return report
+
+            assert order(b"fill")["state"] == "accepting"
+            newcomers = [connect(f":{port}") for _ in range(5)]
+            while (before := order(b"look"))["state"] != "pausing":
+                pass
+            after = order(b"pass a second")
+            assert after["state"] == "pausing"
+            assert after["cpu_s"] - before["cpu_s"] < 0.05
+            assert after["warnings"] == [
+                "e cannot accept: too many open files (limit 64; raise it with ulimit -n)"
+            ]
+            order(b"free")
+            for newcomer in newcomers:
+                newcomer.sendall(b"look\n")
+                assert b"accepting" in newcomer.recv_until(b"\n", timeout=30)
+                newcomer.close()
+            order(b"quit")
+        assert process.wait(30) == 0
+
+
+# -- real peers ----------------------------------------------------------------------------------
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def start_client(start_peer: Start, program: str, server: coloop.Server) -> "subprocess.Popen[bytes]":
+    port = server.address.port
+    if program == "socat":
+        return start_peer("socat", "-t30", "-", f"TCP:127.0.0.1:{port}")
+    return start_peer(program, *(["-N"] if program == "nc" else []), "127.0.0.1", port)
+
+
+PROGRAMS = ["nc", "ncat", "socat"]
+GARBAGE = {
+    "all bytes": bytes(range(256)) * 64,
+    "a line of a megabyte": b"x" * (1 << 20) + b"\n",
+    "many lines": b"line\n" * 10_000,
+    "a TLS hello": bytes.fromhex("16030100c8010000c40303") + bytes(200),
+    "telnet commands": b"\xff\xfb\x01\xff\xfd\x03\xff\xf4\xff\xf2",
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_real_clients_get_everything_back_after_their_half_close(
+    start_peer: Start, program: str, garbage: str
+) -> None:
+    with serve(":0", echo) as server:
+        client = start_client(start_peer, program, server)
+        output, errors = coloop.to_thread(client.communicate, GARBAGE[garbage], 30)
+        assert (hashlib.sha256(output).digest(), errors) == (hashlib.sha256(GARBAGE[garbage]).digest(), b"")
+        assert client.returncode == 0
+
+
+def test_three_clients_at_once_one_killed_and_one_reset_leave_nothing(start_peer: Start) -> None:
+    payload = random.Random(2).randbytes(100_000)
+    with serve(":0", echo, name="e") as server:
+        clients = {program: start_client(start_peer, program, server) for program in PROGRAMS}
+        for client in clients.values():
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdin.write(b"hello\n")
+            client.stdin.flush()
+            assert coloop.to_thread(client.stdout.readline) == b"hello\n"
+        rude = connect(server.address)
+        ask(rude, b"x")
+        assert len(server.connections) == 4
+        clients["ncat"].send_signal(signal.SIGINT)
+        rude.close(linger=0)
+        coloop.to_thread(clients["ncat"].wait, 30)
+        output, _ = coloop.to_thread(clients["nc"].communicate, payload, 30)
+        assert output == payload
+        clients["socat"].kill()
+        coloop.to_thread(clients["socat"].wait, 30)
+        wait_until_idle()
+        assert server.connections == ()
+        assert list(living()) == ["e"]
+        assert [picture.role for picture in coloop.snapshot().sockets] == ["listener"]
+        assert (server.accepted, server.failed) == (4, 0)
+
+
+def test_we_are_a_client_of_a_real_server(start_peer: Start, tmp_path: Path) -> None:
+    path = tmp_path / "peer.sock"
+    peer = start_peer("ncat", "-l", "-U", path, "-c", "cat")
+    while True:
+        try:
+            conn = connect(f"unix:{path}")
+            break
+        except OSError:
+            coloop.yield_now()
+    with conn:
+        assert ask(conn, b"hello") == b"hello"
+        conn.shutdown("write")
+        assert conn.recv() == b""
+    assert coloop.to_thread(peer.wait, 30) == 0
