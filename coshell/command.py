@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ Evaluate = Callable[[str], Any]
 # These take an object as it is when one is put in; what is typed stays text, and the command looks it up.
 _OBJECT_KINDS: Final = frozenset({"value", "coroutine", "socket", "server", "address"})
 _RAW_KINDS: Final = frozenset({"python", "rest"})
+HELP_WIDTH: Final = 80
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 KINDS: Final = (
@@ -287,7 +289,7 @@ class Command:
         """The whole text of `--help`."""
         parts = [f"{self.name}: {self.summary}", f"usage: {self.usage()}"]
         if self.details:
-            parts.append(self.details.strip())
+            parts.append(textwrap.fill(self.details, HELP_WIDTH))
         parts.append("\n".join(_help_lines([*self.positionals, *self.options])))
         if self.examples:
             parts.append(
@@ -388,7 +390,7 @@ class _Reader:
         literal = False
         for word in rest:
             plain = _plain(word)
-            if literal or not _looks_like_option(plain, self._options):
+            if literal or plain is None or not _looks_like_option(plain, self._options):
                 self._take_positional(word, waiting)
             elif plain == "--":
                 literal = True
@@ -473,9 +475,9 @@ def _shown(word: Word) -> str:
     return "".join(f"{{{p.source}}}" if isinstance(p, Expression) else p for p in word.parts)
 
 
-def _looks_like_option(plain: str | None, options: Mapping[str, Arg]) -> bool:
+def _looks_like_option(plain: str, options: Mapping[str, Arg]) -> bool:
     """A word that begins with a dash, but `-` alone and negative numbers are values."""
-    if plain is None or not plain.startswith("-") or plain == "-":
+    if not plain.startswith("-") or plain == "-":
         return False
     return plain in options or not re.match(r"-\.?\d", plain)
 

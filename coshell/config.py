@@ -15,6 +15,7 @@ import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from .values import parse_duration
 USER_FILE: Final = "coshell/config.toml"
 LOCAL_FILE: Final = "coshell.toml"
 ENVIRONMENT: Final = "COSHELL_"
+LEVELS: Final = ("off", "counts", "heap", "sites")
 MAX_FILE_BYTES: Final = 64 * 1024
 
 _NOT_SETTINGS: Final = frozenset({"COSHELL_CONFIG"})
@@ -112,7 +114,7 @@ class Settings:
         history_file: where typed lines are kept; None is the usual place.
     """
 
-    level: str = _setting("heap", _one_of("off", "counts", "heap", "sites"), "what the ledger counts")
+    level: str = _setting("heap", _one_of(*LEVELS), "what the ledger counts")
     clock: str = _setting(
         "real", _one_of("real", "virtual"), "virtual: time passes only while a statement waits"
     )
@@ -214,7 +216,7 @@ def _sources(
     yield LOCAL_FILE, lambda: _only_local(_read_file(local))
     for name, value in sorted(environ.items()):
         if name.startswith(ENVIRONMENT) and name not in _NOT_SETTINGS:
-            yield name, lambda name=name, value=value: {name.removeprefix(ENVIRONMENT).lower(): value}
+            yield name, partial(dict[str, Any], {name.removeprefix(ENVIRONMENT).lower(): value})
     yield "the command line", lambda: flags
 
 

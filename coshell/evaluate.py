@@ -40,7 +40,7 @@ class Interpreter:
         self.names: dict[str, Any] = self.module.__dict__
         self.names["__builtins__"] = __builtins__
         self._inputs = 0
-        self._remembered: deque[str] = deque()
+        self._remembered: deque[tuple[str, int]] = deque()
         self._remembered_chars = 0
         self._flags = 0
 
@@ -54,7 +54,7 @@ class Interpreter:
         filename = f"<co:{self._inputs}>"
         lines = [f"{line}\n" for line in source.split("\n")]
         linecache.cache[filename] = (len(source), None, lines, filename)
-        self._remembered.append(filename)
+        self._remembered.append((filename, len(source)))
         self._remembered_chars += len(source)
         self._forget_oldest()
         return filename
@@ -71,9 +71,12 @@ class Interpreter:
         """
         filename = self.remember(source)
         tree = self._parsed(source, filename)
-        last = tree.body.pop().value if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        last = tree.body[-1] if tree.body else None
+        if not isinstance(last, ast.Expr):
+            return self.execute(self._compiled(tree, filename, "exec"))
+        del tree.body[-1]
         self.execute(self._compiled(tree, filename, "exec"))
-        return None if last is None else self.execute(self._compiled(ast.Expression(last), filename, "eval"))
+        return self.execute(self._compiled(ast.Expression(last.value), filename, "eval"))
 
     def evaluate(self, expression: str, filename: str = EXPRESSION) -> Any:
         """The value of an expression; raises as `run` does."""
@@ -95,12 +98,13 @@ class Interpreter:
 
     def _forget_oldest(self) -> None:
         while self._remembered_chars > MAX_SOURCE_CHARS and len(self._remembered) > 1:
-            forgotten = linecache.cache.pop(self._remembered.popleft(), None)
-            self._remembered_chars -= forgotten[0] if forgotten else 0
+            filename, size_chars = self._remembered.popleft()
+            linecache.cache.pop(filename, None)
+            self._remembered_chars -= size_chars
 
     def forget_all(self) -> None:
         """Let go of all source text and of all names: the session is over."""
-        for filename in self._remembered:
+        for filename, _ in self._remembered:
             linecache.cache.pop(filename, None)
         self._remembered.clear()
         self._remembered_chars = 0

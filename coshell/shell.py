@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import coloop
 from coloop import Coroutine, CoroutinePicture, Scheduler, Snapshot
@@ -24,6 +24,7 @@ from coloop.testing import MockClock
 from . import mishaps
 from .bridge import Bridge, Hogged, deadlock_report
 from .command import Command, CommandError, CommandTable, HelpAsked, UsageError
+from .commands import built_in
 from .config import Settings
 from .console import Console, StreamConsole
 from .evaluate import Interpreter
@@ -33,7 +34,7 @@ from .output import Output
 from .render import json_line, table
 from .showing import shown
 from .steps import Grammar, LineSplitter, SessionError, Step
-from .text import nearest, printable
+from .text import nearest
 from .things import Things
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 DEFAULT_WIDTH: Final = 80
 HOG_PATIENCE_S: Final = 0.5
+DRAIN_LOOK_S: Final = 0.02
 
 # Builtins whose names are commands of ours: theirs would take the keyboard away, or end the process.
 _REPLACED_BUILTINS: Final = frozenset({"help", "quit", "exit"})
@@ -162,6 +164,19 @@ class Names:
         return (name for name in list(self._names) if name in self and not name.startswith("__"))
 
 
+class _Now:
+    """Names that are asked for each time: plugins come and go."""
+
+    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+        self._names = names
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+
 class _CommandsWithNames(CommandTable):
     """A table whose commands are also functions in the user's names, where nothing else has the name."""
 
@@ -231,6 +246,8 @@ class Shell:
         self.bridge = self._new_bridge()
         self._told_standstill: set[int] = set()
         self._fill_names()
+        for command in built_in():
+            self.commands.register(command)
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -251,7 +268,23 @@ class Shell:
         self.interpreter.forget_all()
         return ended
 
-    def __enter__(self) -> Shell:
+    def drain(self, timeout_s: float) -> None:
+        """Let nobody in any more, and give those who are connected some time to finish."""
+        self.bridge.call(self._drain, timeout_s, name="drain")
+
+    def _drain(self, timeout_s: float) -> None:
+        scheduler = self.scheduler
+        for held in list(scheduler.sockets.values()):
+            if isinstance(held, coloop.Listener):
+                held.close()
+        deadline = scheduler.clock.now() + timeout_s
+        while self._has_clients() and scheduler.clock.now() < deadline:
+            coloop.sleep(DRAIN_LOOK_S)
+
+    def _has_clients(self) -> bool:
+        return any(getattr(held, "role", "") == "server" for held in self.scheduler.sockets.values())
+
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -288,7 +321,7 @@ class Shell:
             return Result(ok=False, error=error.reason, exit_code=2, kind="python")
         result = Result(kind="blank")
         for step in steps:
-            result = self._execute_step(step, strict=strict)
+            result = self.perform(step, strict=strict)
             if not result.ok:
                 break
         return result
@@ -308,12 +341,12 @@ class Shell:
         return classify(line, self.commands, self.bound, strict=strict)
 
     def grammar(self) -> Grammar:
-        """What words mean at this moment."""
+        """What words mean, whenever they are looked at."""
         return Grammar(
-            commands=frozenset(self.commands.names()),
-            python_commands=frozenset(c.name for c in self.commands if c.tail == "python"),
-            text_commands=frozenset(c.name for c in self.commands if c.tail == "rest"),
-            directives=frozenset(self.plugins.directives()) if "plugins" in self.__dict__ else frozenset(),
+            commands=_Now(self.commands.names),
+            python_commands=_Now(lambda: [c.name for c in self.commands if c.tail == "python"]),
+            text_commands=_Now(lambda: [c.name for c in self.commands if c.tail == "rest"]),
+            directives=_Now(lambda: self.plugins.directives() if "plugins" in self.__dict__ else ()),
             bound=self.bound,
         )
 
@@ -322,7 +355,8 @@ class Shell:
         steps = [step for text in source.split("\n") for step in splitter.feed(text)]
         return steps + splitter.close()
 
-    def _execute_step(self, step: Step, *, strict: bool) -> Result:
+    def perform(self, step: Step, *, strict: bool = False) -> Result:
+        """Do one step; see `execute`."""
         kind = "directive"
         try:
             if step.kind != "input":
@@ -353,7 +387,7 @@ class Shell:
                 return Result(kind=found.kind)
 
     def _direct(self, step: Step) -> Result:
-        from .runner import run_directive
+        from .directives import run_directive
 
         return run_directive(self, step)
 
@@ -362,6 +396,14 @@ class Shell:
     def evaluate(self, expression: str) -> Any:
         """The value of a Python expression, found in a coroutine; raises whatever it raises."""
         return self.bridge.call(self._in_foreground, self.interpreter.evaluate, expression)
+
+    def run_python(self, source: str) -> Result:
+        """Run Python that was not typed: a file of the user's."""
+        try:
+            self.bridge.call(self._in_foreground, self.interpreter.run, source)
+        except BaseException as error:
+            return self.result_of(error, "python")
+        return Result(kind="python")
 
     def _run_python(self, source: str) -> _Done:
         value = self.interpreter.run(source)
@@ -377,10 +419,10 @@ class Shell:
     # -- commands ----------------------------------------------------------------------------------
 
     def call_command(
-        self, command: Command, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] = {}
-    ) -> Any:  # noqa: B006
+        self, command: Command, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
         """Run a command as a function; returns and raises what it does."""
-        run = partial(command.run, self, **command.bound(args, kwargs))
+        run = partial(command.run, self, **command.bound(args, kwargs or {}))
         return run() if command.lane == "any" else self.bridge.call(run)
 
     def _run_command(self, command: Command, text: str, kind: str = "command") -> Result:
@@ -566,8 +608,9 @@ class Shell:
             raise CommandError(f"{len(named)} coroutines are named {text!r}: {_listed(named)}")
         if named:
             return named[0]
-        if isinstance(self.names.get(text), Coroutine):
-            return self.names[text]
+        bound = self.names.get(text)
+        if isinstance(bound, Coroutine):
+            return bound
         hint = nearest(text, [coroutine.name for coroutine in living])
         raise CommandError(
             f"no coroutine {text!r}{f', did you mean {hint!r}?' if hint else ' (ps lists them)'}"

@@ -27,7 +27,8 @@ class Thing:
     @property
     def closed(self) -> bool:
         """Whether it says of itself that it is closed."""
-        return getattr(self.value, "closed", False) is True
+        state = getattr(self.value, "state", None)
+        return getattr(self.value, "closed", False) is True or state in {"stopped", "closed"}
 
 
 class Things(Mapping[str, Thing]):

@@ -1,0 +1,275 @@
+"""The command line: what is to be run, and how the end of it looks to whoever called.
+
+A process that was asked to end does so in order, whatever it was doing: servers accept no more, those who
+are connected get a moment, coroutines run their `finally`, the terminal is as it was. Nothing but
+SIGKILL may skip that, so the signals that ask become an exception in the main thread.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# `python -m coshell` puts the current folder first, where a `random.py` would be taken for Python's.
+if __name__ == "__main__" and sys.path and sys.path[0] in {"", ".", os.getcwd()}:  # noqa: PTH109 - nothing is imported yet
+    del sys.path[0]
+
+import argparse
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .shell import Shell
+
+DRAIN_S: Final = 3.0
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+TERMINATED: Final = 143
+
+_STANDARD_DESCRIPTORS: Final = (0, 1, 2)
+
+
+class Terminated(BaseException):
+    """A signal asks the process to end."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line says.
+
+    Args:
+        argv: without the program's name; that of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _prepare_streams()
+    with _signals_end_it():
+        try:
+            code = _dispatch(arguments)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except Terminated:
+            code = TERMINATED
+    return _flushed(code)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    word = arguments[0] if arguments else ""
+    if word in _SUBCOMMANDS:
+        return _SUBCOMMANDS[word](arguments[1:])
+    if word.isidentifier() and not Path(word).exists():
+        return _command_of_plugin(arguments)
+    return _session(arguments)
+
+
+# -- what can be asked for -------------------------------------------------------------------------
+
+
+def _session(arguments: list[str]) -> int:
+    from .arguments import session_options
+    from .opening import open_shell
+
+    options = session_options(arguments)
+    has_script = bool(options.file or options.command)
+    at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    interactive = at_terminal and (options.stay or not has_script)
+    shell = open_shell(options, interactive=interactive)
+    return _ended_in_order(shell, lambda: _run_session(shell, options, interactive=interactive))
+
+
+def _run_session(shell: Shell, options: argparse.Namespace, *, interactive: bool) -> int:
+    from .opening import start
+    from .script import ARGUMENT, run_lines, run_stream
+
+    code = start(shell, options, lambda name: _run_files(shell, [name]), with_rc=interactive)
+    if code == OK:
+        code = _run_files(shell, options.file)
+    if code == OK and options.command:
+        code = run_lines(shell, "\n".join(options.command).split("\n"), ARGUMENT)
+    if interactive and code != USAGE:
+        from .terminal import run_terminal
+
+        return run_terminal(shell)
+    if code == OK and (options.stay or not (options.file or options.command)):
+        code = run_stream(shell, sys.stdin.buffer)
+    return code or (FAILED if shell.failures.count else OK)
+
+
+def _run_files(shell: Shell, names: Sequence[str]) -> int:
+    from .runner import run_here
+
+    codes = (run_here(shell, name) for name in names)
+    return next((code for code in codes if code != OK), OK)
+
+
+def _run(arguments: list[str]) -> int:
+    """`coshell run`: session files, each in a shell of its own."""
+    from .arguments import run_options
+    from .batch import Options, run_files
+    from .opening import open_shell, start
+    from .report import JsonReport, PlainReport
+
+    options = run_options(arguments)
+
+    def new_shell() -> Shell:
+        shell = open_shell(options, interactive=False)
+        start(shell, options, lambda _: OK, with_rc=False)
+        return shell
+
+    report = JsonReport(sys.stdout) if options.events else PlainReport(sys.stdout, sys.stderr)
+    how = Options(options.keep_going, options.update, options.timeout, dict(options.set), tuple(options.deny))
+    return run_files(options.file, new_shell, report, how)
+
+
+def _command_of_plugin(arguments: list[str]) -> int:
+    """`coshell labs ...`: a command that a plugin brings, as a line."""
+    from .arguments import as_line, session_options
+    from .opening import open_shell, start
+    from .script import run_lines
+    from .text import nearest
+
+    options = session_options([])
+    shell = open_shell(options, interactive=False)
+    word = arguments[0]
+
+    def run() -> int:
+        code = start(shell, options, lambda _: OK, with_rc=False)
+        offered = [command.name for command in shell.commands if command.owner != "coshell"]
+        if code != OK or word in offered:
+            return code or run_lines(shell, [f":{as_line(arguments)}"], f"coshell {word}")
+        hint = nearest(word, [*_SUBCOMMANDS, *offered])
+        shell.output.notice(
+            f"coshell: no file {word!r}{f', did you mean {hint!r}?' if hint else ''}", "error"
+        )
+        return USAGE
+
+    return _ended_in_order(shell, run)
+
+
+def _plugins(arguments: list[str]) -> int:
+    return _one_line("plugins", arguments)
+
+
+def _config(arguments: list[str]) -> int:
+    if arguments[:1] == ["show"]:
+        return _one_line("set", arguments[1:])
+    print("usage: coshell config show [--json]", file=sys.stderr)
+    return OK if arguments[:1] == ["--help"] else USAGE
+
+
+def _one_line(command: str, arguments: list[str]) -> int:
+    from .arguments import as_line, session_options
+
+    return _session(["-c", as_line([f":{command}", *arguments])]) if session_options([]) else OK
+
+
+def _doctor(arguments: list[str]) -> int:
+    from .doctor import examine, lines_of
+    from .opening import current_folder
+
+    if arguments:
+        print("usage: coshell doctor", file=sys.stderr)
+        return OK if arguments == ["--help"] else USAGE
+    findings = examine(os.environ, current_folder())
+    print("\n".join(lines_of(findings)))
+    return OK if all(finding.ok for finding in findings) else FAILED
+
+
+_SUBCOMMANDS: Final[Mapping[str, Callable[[list[str]], int]]] = {
+    "run": _run,
+    "plugins": _plugins,
+    "config": _config,
+    "doctor": _doctor,
+}
+
+
+# -- the end ---------------------------------------------------------------------------------------
+
+
+def _ended_in_order(shell: Shell, run: Callable[[], int]) -> int:
+    """Run a session and end it: who is connected gets a moment if a signal asked for the end."""
+    from .shell import Quit
+
+    ended = False
+    try:
+        code = run()
+    except Quit as quitting:
+        code = quitting.code
+    except Terminated:
+        code = TERMINATED
+        with suppress(Terminated, KeyboardInterrupt):
+            shell.drain(DRAIN_S)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    finally:
+        with suppress(Terminated, KeyboardInterrupt):
+            ended = shell.close()
+    if shell.output.broken:
+        code = BROKEN_PIPE
+    elif shell.output.failure is not None:
+        print(f"coshell: cannot write: {shell.output.failure}", file=sys.stderr)
+        code = code or FAILED
+    if not ended:
+        os._exit(_flushed(code))  # a coroutine sits in C code, and would keep the process
+    return code
+
+
+@contextmanager
+def _signals_end_it() -> Iterator[None]:
+    previous = {number: signal.signal(number, _terminate) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's
+    raise Terminated
+
+
+def _prepare_streams() -> None:
+    """Whatever is printed can be encoded; and no socket gets the number of a standard stream that is closed."""
+    for descriptor in _STANDARD_DESCRIPTORS:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for as long as the process lives
+        elif name != "stdin" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flushed(code: int) -> int:
+    """The exit code, once all is written; a reader who has left is no failure."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = BROKEN_PIPE
+    except OSError as error:
+        with suppress(OSError):
+            print(f"coshell: cannot write: {error.strerror}", file=sys.stderr)
+        code = code or FAILED
+    else:
+        return code
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)  # else Python tries again when it ends
+    os.close(nowhere)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""What may stand on the command line.
+
+Options before a file belong to coshell. What is both a flag and a setting has the setting's name, so that the
+same word works in a file, in the environment, and behind `set`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from . import __version__
+from .config import LEVELS
+from .values import parse_duration
+
+_EXAMPLES: Final = """\
+examples:
+  coshell                            the prompt
+  coshell -c 'echo :0' -c conns      some lines, then the end
+  coshell setup.cosh -i              a session file, then the prompt
+  echo 'ps --json' | coshell         lines from a pipe
+  coshell run *.cosh --json          session files, for checks
+  coshell labs                       the built-in experiments
+  coshell plugins                    what is loaded, and what was refused and why
+  coshell config show                the settings, and where they come from
+  coshell doctor                     what this installation can do
+
+exit codes: 0 all went well; 1 a command, an assertion or a transcript failed; 2 usage, syntax, missing file or
+plugin; 3 a deadlock; 124 timed out; 130 interrupted; 143 ended by a signal
+"""
+
+_PLAIN_WORD: Final = re.compile(r"[\w./:=,@%+-]+")
+_SETTINGS: Final = ("level", "clock", "seed", "color", "ascii", "json")
+
+
+def session_options(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of a session; argparse ends the process if they are wrong, or ask for help."""
+    parser = argparse.ArgumentParser(
+        prog="coshell",
+        description="A shell for coroutine experiments: which coroutine costs what, who keeps it, and is it a leak?",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", nargs="*", metavar="FILE", help="session files to run; - is standard input")
+    parser.add_argument(
+        "-c", dest="command", action="append", default=[], metavar="LINE", help="a line to run"
+    )
+    parser.add_argument("-i", dest="stay", action="store_true", help="stay when files and lines are done")
+    parser.add_argument("--rc", metavar="FILE", help="run this first, instead of rc.py beside the settings")
+    parser.add_argument("--no-rc", dest="with_rc", action="store_false", help="run nothing first")
+    parser.add_argument("-V", "--version", action="version", version=f"coshell {__version__}")
+    _add_common(parser)
+    parser.add_argument(
+        "--json", action="store_true", default=None, help="results as JSON, one object a line"
+    )
+    return parser.parse_args(arguments)
+
+
+def run_options(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of `coshell run`."""
+    parser = argparse.ArgumentParser(
+        prog="coshell run",
+        description="Run session files, each in a shell of its own, and tell how they went.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "file", nargs="+", metavar="FILE", help="a session file or a Markdown file; - is standard input"
+    )
+    parser.add_argument(
+        "--json", dest="events", action="store_true", help="tell all as JSON events, one a line"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="go on after a failure")
+    parser.add_argument("--update", action="store_true", help="write what is printed into transcripts")
+    parser.add_argument(
+        "--timeout", type=_duration, metavar="S", help="end each file after so long, with 124"
+    )
+    parser.add_argument("--set", action="append", type=_pair, default=[], metavar="K=V", help="a setting")
+    parser.add_argument(
+        "--deny", action="append", default=[], metavar="LINT", help="fail if this lint finds something"
+    )
+    _add_common(parser)
+    return parser.parse_args(arguments)
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what holds for sessions and for files that are run."""
+    group = parser.add_argument_group("how the shell behaves")
+    group.add_argument("--plugin", action="append", default=[], metavar="PATH", help="load this plugin, too")
+    group.add_argument(
+        "--no-plugins", dest="plugins", action="store_false", help="load none that are installed"
+    )
+    group.add_argument("--level", choices=LEVELS, help="what the ledger counts")
+    group.add_argument("--clock", choices=("real", "virtual"), help="virtual: waiting takes no time")
+    group.add_argument("--seed", type=int, metavar="N", help="decides the order in which coroutines run")
+    group.add_argument("--color", choices=("auto", "always", "never"), help="whether there are colours")
+    group.add_argument("--no-color", dest="color", action="store_const", const="never", help="none")
+    group.add_argument("--ascii", action="store_true", default=None, help="nothing but ASCII on the screen")
+
+
+def settings_in(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings among the options, as far as they were given."""
+    given = {key: getattr(options, key, None) for key in _SETTINGS}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def as_line(words: Sequence[str]) -> str:
+    """Words of the command line as a line of the shell that has the same words."""
+    return " ".join(map(_as_word, words))
+
+
+def _as_word(word: str) -> str:
+    if _PLAIN_WORD.fullmatch(word):
+        return word
+    if "'" not in word:
+        return f"'{word}'"
+    escaped = re.sub(r'[\\"{}$]', lambda found: f"\\{found[0]}", word)
+    return f'"{escaped}"'

@@ -1,0 +1,15 @@
+"""The commands that the shell brings itself; each module holds those that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coshell.command import Command
+
+
+def built_in() -> Iterator[Command]:
+    """All of them."""
+    from . import coroutines, looking, memory, netcat, network, session
+
+    for module in (session, coroutines, looking, network, netcat, memory):
+        yield from module.COMMANDS
