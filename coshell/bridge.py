@@ -81,10 +81,7 @@ class _Call:
         try:
             self.value = self.fn(*self.args)
         except BaseException as error:
-            tb = error.__traceback__
-            self.error = error.with_traceback(
-                tb.tb_next if tb is not None else None
-            )  # no cycle through `self`
+            self.error = _without_head(error)
         self.finish()
 
     def finish(self) -> None:
@@ -104,6 +101,11 @@ class _Call:
             raise error
         finally:
             del error  # else the traceback holds this frame, which holds the error
+
+
+def _without_head(error: BaseException) -> BaseException:
+    """Without the frame that caught it, which holds the call, which holds the error."""
+    return error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
 
 
 class _Watcher(coloop.Observer):
