@@ -19,6 +19,7 @@ from .lines import Line, LineError, classify, expand_units, words
 from .statements import Flaw, Statement
 from .steps import DIRECTIVES, Grammar, SessionError, Step, arguments_at
 from .text import nearest
+from .transcript import with_any_holes
 from .values import parse_duration
 
 _WITHIN: Final = re.compile(r"(?:^|(?<=\s))within\s+(\S+)\s*(?:#.*)?$")
@@ -103,11 +104,18 @@ class Checker:
 
     def _input(self, step: Step) -> None:
         line = step.text.split("\n", 1)[0]
-        head = classify(line, self._grammar.commands, self._grammar.bound)
+        head = self._head(step, line)
         if head.kind == "python":
             self._python(step)
         elif head.kind == "command":
-            self._command(step, head, arguments_at(line, head))
+            self._command(step, head, max(0, arguments_at(line, head)))
+
+    def _head(self, step: Step, line: str) -> Line:
+        """What a line is; in a command of a transcript holes may stand for text: `nc :[PORT]`."""
+        head = classify(with_any_holes(line), self._grammar.commands, self._grammar.bound)
+        if step.transcript and head.kind == "command" and head.name not in self._grammar.python_commands:
+            return head
+        return classify(line, self._grammar.commands, self._grammar.bound)
 
     def _command(self, step: Step, head: Line, at: int) -> None:
         self._more_may_be_known |= _LOADS_PLUGIN.match(step.text) is not None

@@ -40,19 +40,7 @@ _RAW_LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
 
 
 class ReadError(Exception):
-    """A file that cannot be a session file; the message is one line that begins with its name.
-
-    Attributes:
-        file: its name as the user called it.
-        line: where in it, if that is known.
-        reason: the message without the place.
-    """
-
-    def __init__(self, file: str, reason: str, line: int | None = None) -> None:
-        super().__init__(f"{file}: {reason}" if line is None else f"{file}:{line}: {reason}")
-        self.file = file
-        self.line = line
-        self.reason = reason
+    """A file that cannot be a session file; the message is one line that begins with its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +87,9 @@ def read_source(name: str) -> Source:
         with _open(name) as file:
             return source_of(file.read(MAX_FILE_BYTES + 1), name, Path(os.path.realpath(name)))
     except OSError as error:
-        raise ReadError(name, _reason(error)) from error
+        raise ReadError(f"{name}: {_reason(error)}") from error
     except ValueError as error:  # a NUL in it
-        raise ReadError(name, "no file can have this name") from error
+        raise ReadError(f"{name}: no file can have this name") from error
 
 
 def source_of(raw: bytes, name: str, path: Path | None = None) -> Source:
@@ -111,7 +99,7 @@ def source_of(raw: bytes, name: str, path: Path | None = None) -> Source:
         ReadError: they are no text, or larger than a session file may be.
     """
     if len(raw) > MAX_FILE_BYTES:
-        raise ReadError(name, f"larger than {MAX_FILE_BYTES >> 20} MiB, the limit for a session file")
+        raise ReadError(f"{name}: larger than {MAX_FILE_BYTES >> 20} MiB, the limit for a session file")
     body = raw.removeprefix(BOM_UTF8)
     text = _decoded(body, name)
     _check_line_lengths(body, name)
@@ -142,10 +130,10 @@ def replace_file(source: Source, raw: bytes) -> None:
     assert source.path is not None
     try:
         if source.path.read_bytes() != source.raw:
-            raise ReadError(source.name, "changed by somebody else while it ran, not updated")
+            raise ReadError(f"{source.name}: changed by somebody else while it ran, not updated")
         _write_beside_and_rename(source.path, raw)
     except OSError as error:
-        raise ReadError(source.name, f"not updated: {_reason(error)}") from error
+        raise ReadError(f"{source.name}: not updated: {_reason(error)}") from error
 
 
 def _write_beside_and_rename(path: Path, raw: bytes) -> None:
@@ -169,7 +157,7 @@ def _open(name: str) -> BinaryIO:
     if stat.S_ISREG(mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
-    raise ReadError(name, _what_else(mode))
+    raise ReadError(f"{name}: {_what_else(mode)}")
 
 
 def _what_else(mode: int) -> str:
@@ -191,7 +179,7 @@ def _decoded(body: bytes, name: str) -> str:
         bad = error.start if b"\0" not in body[: error.start] else body.index(b"\0")
     if bad >= 0:
         line = body.count(b"\n", 0, bad) + 1
-        raise ReadError(name, f"not a session file (byte 0x{body[bad]:02x} at line {line})")
+        raise ReadError(f"{name}: not a session file (byte 0x{body[bad]:02x} at line {line})")
     return text
 
 
@@ -199,4 +187,4 @@ def _check_line_lengths(body: bytes, name: str) -> None:
     for number, line in enumerate(body.split(b"\n"), 1):
         if len(line) > MAX_LINE_BYTES:
             reason = f"a line of {len(line)} bytes, the limit is {MAX_LINE_BYTES >> 10} KiB"
-            raise ReadError(name, reason, number)
+            raise ReadError(f"{name}:{number}: {reason}")

@@ -130,8 +130,13 @@ class _Loader:
         return source
 
 
+def is_markdown(name: str) -> bool:
+    """Whether only the `cosh` blocks of a file of that name are meant."""
+    return Path(name).suffix.lower() in MARKDOWN_SUFFIXES
+
+
 def _blocks_of(source: Source) -> Iterator[_Block]:
-    if Path(source.name).suffix.lower() in MARKDOWN_SUFFIXES:
+    if is_markdown(source.name):
         return _fenced_blocks(source.lines)
     return iter([_Block(1, 0, source.lines)])
 

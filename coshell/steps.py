@@ -38,6 +38,7 @@ class SessionError(Exception):
     Attributes:
         file: its name as the user called it.
         line: from 1.
+        column: from 1, if it is known.
         reason: the message without the place.
     """
 
@@ -46,6 +47,7 @@ class SessionError(Exception):
         super().__init__(f"{place}: {reason}")
         self.file = file
         self.line = line
+        self.column = column
         self.reason = reason
 
 

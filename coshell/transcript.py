@@ -120,6 +120,11 @@ def filled(text: str, holes: Holes) -> str:
     return _BRACES_OR_HOLE.sub(fill, text)
 
 
+def with_any_holes(text: str) -> str:
+    """A typed line as it could read when all holes in it are known: each is `0`."""
+    return _BRACES_OR_HOLE.sub(lambda found: "0" if found[1] else found[0], text)
+
+
 def typed(source: str) -> list[str]:
     """A command or block as it stands in a transcript, with prompts."""
     first, *rest = source.split("\n")
