@@ -388,13 +388,16 @@ def _with_holes_kept(pattern: str, line: str) -> str:
     holds = [tag == "equal" and any(map(str.strip, old[i:k])) for tag, i, k, _, _ in pieces]
     kept: list[str] = []
     for index, (tag, old_from, old_to, new_from, new_to) in enumerate(pieces):
-        is_hole = tag == "replace" and old_to - old_from == 1 and _HOLE.fullmatch(old[old_from])
-        kept += (
-            old[old_from:old_to]
-            if is_hole and any(holds[max(0, index - 1) : index + 2])
-            else new[new_from:new_to]
-        )
+        replaced, by = old[old_from:old_to], "".join(new[new_from:new_to])
+        is_hole = tag == "replace" and len(replaced) == 1 and _HOLE.fullmatch(replaced[0])
+        is_held = any(holds[max(0, index - 1) : index + 2])
+        kept.append(_with_hole_in(replaced[0], by) if is_hole and is_held else by)
     return "".join(kept).rstrip()
+
+
+def _with_hole_in(hole: str, text: str) -> str:
+    """A named hole takes one word: what else is new there may be there by chance."""
+    return hole if hole == ANY_TEXT else re.sub(r"\S+", lambda _: hole, text, count=1)
 
 
 def _tokens(text: str) -> list[str]:

@@ -139,6 +139,8 @@ def test_a_difference_of_very_long_outputs_comes_at_once():
             ["ok  echo#1 on 127.0.0.1:4711"],
             ("ok  echo#1 on 127.0.0.1:[PORT]",),
         ),
+        (("e on [ADDRESS]",), ["echo on 127.0.0.1:80 (co#2)"], ("echo on [ADDRESS] (co#2)",)),
+        (("e on [..]",), ["echo on 127.0.0.1:80 (co#2)"], ("echo on [..]",)),
         (("at [ADDRESS] now",), ["at 127.0.0.1:80 then"], ("at [ADDRESS] then",)),
         (("a", "...", "z"), ["a", "1", "2", "y"], ("a", "...", "y")),
         (("a", "...", "z", "b"), ["a", "1", "z", "c"], ("a", "...", "z", "c")),
