@@ -121,7 +121,7 @@ class Output:
         self._lock = threading.RLock()
         self._foreground: set[int] = set()
         self._authors: dict[object, _Author] = {}
-        self._everybody = Budget(ALL_LINES_PER_S)
+        self._everybody = _Author("background", lambda: True, Budget(ALL_LINES_PER_S))
         self._line_is_open = False
         self._replaced: tuple[TextIO, TextIO] | None = None
 
@@ -190,7 +190,7 @@ class Output:
     def close(self) -> None:
         """Show what is left, and give `sys.stdout` and `sys.stderr` back."""
         with self._lock:
-            for author in list(self._authors.values()):
+            for author in (*self._authors.values(), self._everybody):
                 self._let_go(author)
             self._authors.clear()
         self.flush()
@@ -254,14 +254,18 @@ class Output:
         if not self.limited:
             return True
         now_s = self._clock()
-        if author.budget.grant(now_s) and self._everybody.grant(now_s):
-            return True
+        for budgeted in (author, self._everybody):
+            if not budgeted.budget.grant(now_s):
+                self._hold(budgeted)
+                return False
+        return True
+
+    def _hold(self, author: _Author) -> None:
         author.budget.held += 1
         if author.timer is None:
             author.timer = threading.Timer(WINDOW_S, self._tell_later, [author])
             author.timer.daemon = True
             author.timer.start()
-        return False
 
     def _tell_later(self, author: _Author) -> None:
         with self._writing():
@@ -273,7 +277,7 @@ class Output:
             author.timer.cancel()
             author.timer = None
         if held:
-            line = f"[{author.label}] ... {held:,} lines held back (more than {LINES_PER_S} a second)"
+            line = f"[{author.label}] ... {held:,} lines held back (more than {author.budget.limit} a second)"
             self._write_lines(self.console, [printable(line, keep="")], "notice")
 
     @contextmanager
