@@ -58,9 +58,41 @@ def test_a_socket_does_not_connect_to_itself(free_port: int) -> None:
         connect(f":{free_port}", local=f":{free_port}")
 
 
-def test_localhost_falls_back_to_where_somebody_listens(observer: Any) -> None:
-    with listen("127.0.0.1:0") as listener, connect(f"localhost:{listener.address.port}") as client:
-        assert client.peer == listener.address
+@pytest.fixture
+def localhost_is(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Decide what a name stands for, which is otherwise the machine's to say."""
+
+    def decide(*names: tuple[str, int]) -> None:
+        targets = [(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port)) for host, port in names]
+        monkeypatch.setattr("coloop._connect.resolve", lambda address: targets)
+
+    return decide
+
+
+def test_localhost_falls_back_to_where_somebody_listens(localhost_is: Any) -> None:
+    with listen("127.0.0.1:0") as listener:
+        port = listener.address.port
+        localhost_is(("::1", port), ("127.0.0.1", port))
+        with connect(f"localhost:{port}") as client:
+            assert client.peer == listener.address
+
+
+def test_an_address_that_swallows_packets_takes_only_its_share(
+    localhost_is: Any, deaf_port: int, mock_clock: MockClock
+) -> None:
+    with listen("127.0.0.1:0") as listener:
+        localhost_is(("127.0.0.1", deaf_port), ("127.0.0.1", listener.address.port))
+        with connect("localhost:80", timeout=6) as client:
+            assert client.peer == listener.address
+            assert mock_clock.now() == pytest.approx(3)
+        with pytest.raises(coloop.Timeout, match=r"^timed out after 1s$"), coloop.timeout(1):
+            connect("localhost:80", timeout=6)
+
+
+def test_when_nobody_listens_on_any_of_them_the_name_is_told(localhost_is: Any, free_port: int) -> None:
+    localhost_is(("127.0.0.2", free_port), ("127.0.0.1", free_port))
+    with pytest.raises(ConnectionRefusedError, match=f"^refused: nobody listens on localhost:{free_port}$"):
+        connect(f"localhost:{free_port}")
 
 
 def test_a_name_is_looked_up_while_others_run() -> None:

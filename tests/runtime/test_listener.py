@@ -154,7 +154,7 @@ def test_ipv6_stands_apart_from_ipv4() -> None:
         assert str(client.peer) == f"[::1]:{listener.address.port}"
         with listener.accept() as server:
             assert server.peer == client.local
-        listen(("127.0.0.1", listener.address.port)).close()
+        assert listener._raw.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
 
 # -- troubles of accept --------------------------------------------------------------------------

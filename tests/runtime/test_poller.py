@@ -202,6 +202,24 @@ def test_a_reused_number_gets_nothing_of_its_former_owner(poller: Poller) -> Non
         sock.close()
 
 
+def test_a_copy_that_is_open_elsewhere_speaks_to_nobody(poller: Poller) -> None:
+    """A forked process keeps the old file alive, and with it what an epoll set knows of it."""
+    old_ours, old_theirs = socket.socketpair()
+    number = old_ours.fileno()
+    copy = old_ours.dup()
+    poller.forget(drained(poller, old_ours))
+    old_ours.close()
+    new_ours, new_theirs = socket.socketpair()
+    if new_theirs.fileno() == number:
+        new_ours, new_theirs = new_theirs, new_ours
+    assert new_ours.fileno() == number
+    poller.expect(drained(poller, new_ours), READ, "new reader")
+    old_theirs.send(b"for the copy")
+    assert poller.poll(0) == []
+    for sock in (copy, old_theirs, new_ours, new_theirs):
+        sock.close()
+
+
 def test_one_closed_before_it_was_forgotten_is_forgotten_all_the_same(poller: Poller, pair: Pair) -> None:
     watch = drained(poller, pair[0])
     poller.expect(watch, READ, "reader")
