@@ -1,0 +1,472 @@
+"""`ps` is a picture turned into rows: which to show, in which order, and what has to be said below them.
+
+A table that shows a part must say so. There may be a hundred thousand coroutines and a screen has fifty
+lines, so the list is cut, and the last line tells of how many, and how to see the others. In the same
+way it says when the picture is a light one, taken past a scheduler that somebody hogs, and how much of
+the traced memory the rows account for.
+
+Columns that would be empty in every row are left out: nobody knows a rate before the second look, and
+most of the time there is nothing to warn of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from functools import cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from coloop import CoroutinePicture, Snapshot
+
+from .command import CommandError
+from .lines import expand_units
+from .lints import Finding
+from .reach import is_local
+from .render import Column
+from .text import cut, nearest, plural, printable
+from .values import Bytes, Count, Duration
+
+if TYPE_CHECKING:
+    from .plugin import PsColumn
+
+DEAD_SHOWN_S: Final = 6.0
+DEAD_SHOWN: Final = 10
+FINDINGS_SHOWN: Final = 3
+MAX_CELL_WIDTH: Final = 28
+MAX_INDENT: Final = 20
+APPROXIMATE: Final = "~"  # the ledger that reads tracemalloc at switches is not exact
+
+
+class StackSize(Bytes):
+    """A stack in bytes, shown with its depth: `2.1K/6`. Bytes alone mislead: Python calls use no C stack.
+
+    Attributes:
+        frames: the depth.
+    """
+
+    frames: int = 0
+
+    @classmethod
+    def of(cls, size_bytes: int, frames: int) -> StackSize:
+        """A size with a depth."""
+        size = cls(size_bytes)
+        size.frames = frames
+        return size
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}/{self.frames}"
+
+
+class ByteRate(Bytes):
+    """Bytes per second, shown with a sign: `+40.1K`."""
+
+    def __str__(self) -> str:
+        return f"{'+' if self > 0 else ''}{super().__str__()}" if self else "."
+
+
+@dataclass(frozen=True)
+class Row:
+    """One coroutine in `ps`.
+
+    Attributes:
+        id: its number.
+        state: `ready running waiting done failed cancelled`.
+        name: its name.
+        age: since its start.
+        busy: how long it has run.
+        switches: how many times it was switched to.
+        stack: bytes of stack; None for the dead, and in a light picture.
+        frames: depth of the stack.
+        heap: bytes of heap; None below level `heap`.
+        heap_rate: how fast the heap grows, in bytes a second; None while nobody knows.
+        waiting_on: what it waits for.
+        where: the innermost line of user code.
+        warn: names of the lints that have something to say.
+        parent: who started it.
+        spawned_at: where.
+        outcome: how it ended; None while it lives.
+        depth: how many ancestors stand above it in a tree; 0 elsewhere.
+    """
+
+    id: int
+    state: str
+    name: str
+    age: Duration
+    busy: Duration
+    switches: Count
+    stack: StackSize | None
+    frames: int
+    heap: Bytes | None
+    heap_rate: ByteRate | None
+    waiting_on: str | None
+    where: str | None
+    warn: tuple[str, ...]
+    parent: int | None
+    spawned_at: str
+    outcome: str | None
+    depth: int = 0
+
+    @property
+    def label(self) -> str:
+        """The name as it is shown, indented by its depth."""
+        return "  " * min(self.depth, MAX_INDENT) + _short(self.name)
+
+    @property
+    def doing(self) -> str | None:
+        """What it waits for, or how it ended, as it is shown."""
+        what = self.waiting_on or self.outcome
+        return None if what is None else _short(what)
+
+    @property
+    def place(self) -> str | None:
+        """Where it stands, as it is shown."""
+        return None if self.where is None else _short(self.where)
+
+    @property
+    def warnings(self) -> str:
+        """The lints' names in a line."""
+        return " ".join(self.warn)
+
+
+def _short(text: str) -> str:
+    """One long cell must not push other columns off the screen."""
+    return cut(printable(text, keep=""), MAX_CELL_WIDTH, ascii_only=True, middle=True)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Coroutines that were started at the same place, as one row.
+
+    Attributes:
+        count: how many.
+        name: their name, `*` in place of a number at its end.
+        states: how many in which state.
+        oldest: the greatest age.
+        busy: how long they have run, together.
+        switches: likewise.
+        stack: bytes of their stacks.
+        heap: bytes of their heaps.
+        heap_rate: how fast these grow, in bytes a second.
+        spawned_at: where they were started.
+    """
+
+    count: Count
+    name: str
+    states: str
+    oldest: Duration
+    busy: Duration
+    switches: Count
+    stack: Bytes
+    heap: Bytes | None
+    heap_rate: ByteRate | None
+    spawned_at: str
+
+
+ROW_COLUMNS: Final = (
+    Column("id", "ID", ">"),
+    Column("state", "STATE"),
+    Column("label", "NAME", minimum=6),
+    Column("age", "AGE", ">", drop=4),
+    Column("busy", "BUSY", ">", drop=5),
+    Column("switches", "SWITCHES", ">", drop=6),
+    Column("stack", "STACK", ">", drop=3),
+    Column("heap", "HEAP", ">"),
+    Column("heap_rate", "dHEAP/s", ">"),
+    Column("doing", "WAITING-ON", drop=2, minimum=10),
+    Column("place", "WHERE", drop=7, minimum=12),
+    Column("warnings", "WARN", drop=1),
+)
+GROUP_COLUMNS: Final = (
+    Column("count", "COUNT", ">"),
+    Column("name", "NAME", minimum=6),
+    Column("states", "STATES", drop=2),
+    Column("oldest", "OLDEST", ">", drop=3),
+    Column("busy", "BUSY", ">", drop=4),
+    Column("switches", "SWITCHES", ">", drop=5),
+    Column("stack", "STACK", ">", drop=1),
+    Column("heap", "HEAP", ">"),
+    Column("heap_rate", "dHEAP/s", ">"),
+    Column("spawned_at", "SPAWNED-AT", minimum=12),
+)
+OFTEN_EMPTY: Final = frozenset({"heap", "heap_rate", "warnings", "place"})
+
+
+@dataclass(frozen=True)
+class Look:
+    """All that rows are made from.
+
+    Attributes:
+        snapshot: the picture.
+        heap_rates: bytes a second by coroutine id, as far as known.
+        findings: what the lints say.
+        columns: what plugins add.
+    """
+
+    snapshot: Snapshot
+    heap_rates: Mapping[int, float] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
+    columns: Sequence[PsColumn] = ()
+
+
+def rows(look: Look, *, all_dead: bool = False) -> list[Row]:
+    """The living by id, then the last few that ended a short while ago, or all that are remembered."""
+    warnings: dict[int, list[str]] = defaultdict(list)
+    for finding in look.findings:
+        warnings[finding.coroutine].append(finding.lint)
+    dead = look.snapshot.dead if all_dead else recent_dead(look.snapshot.dead)[-DEAD_SHOWN:]
+    make = _row_type(tuple(column.header for column in look.columns))
+    return [
+        make(
+            **_measures(picture, look.heap_rates.get(picture.id)),
+            warn=tuple(warnings.get(picture.id, ())),
+            **{key_of(column.header): column.value(picture) for column in look.columns},
+        )
+        for picture in (*look.snapshot.coroutines, *dead)
+    ]
+
+
+def recent_dead(dead: Sequence[CoroutinePicture]) -> list[CoroutinePicture]:
+    """Those that have ended a short while ago, oldest first."""
+    return [picture for picture in dead if (picture.ended_ago_s or 0.0) <= DEAD_SHOWN_S]
+
+
+def _measures(picture: CoroutinePicture, heap_rate: float | None) -> dict[str, Any]:
+    return {
+        "id": picture.id,
+        "state": picture.state,
+        "name": picture.name,
+        "age": Duration(picture.age_s),
+        "busy": Duration(picture.busy_s),
+        "switches": Count(picture.switches),
+        "stack": StackSize.of(picture.stack_bytes, picture.frames) if picture.frames else None,
+        "frames": picture.frames,
+        "heap": None if picture.heap_bytes is None else Bytes(picture.heap_bytes),
+        "heap_rate": None if heap_rate is None else ByteRate(round(heap_rate)),
+        "waiting_on": picture.waiting_on,
+        "where": picture.where,
+        "parent": picture.parent_id,
+        "spawned_at": picture.spawned_at,
+        "outcome": picture.outcome,
+    }
+
+
+def key_of(header: str) -> str:
+    """The attribute and JSON key of a plugin's column: `TLS-BYTES` is `tls_bytes`."""
+    return re.sub(r"\W+", "_", header.lower()).strip("_")
+
+
+@cache
+def _row_type(headers: tuple[str, ...]) -> type[Row]:
+    """`Row`, with an attribute for each column that plugins add."""
+    if not headers:
+        return Row
+    extra = [(key_of(header), Any, field(default=None, kw_only=True)) for header in headers]
+    return make_dataclass("Row", extra, bases=(Row,), frozen=True, namespace={"__module__": __name__})
+
+
+def row_columns(shown: Sequence[Row], added: Sequence[PsColumn] = ()) -> tuple[Column, ...]:
+    """The columns of `ps`, without those that have nothing in them; those of plugins before the warnings."""
+    own = [
+        column for column in ROW_COLUMNS if column.field not in OFTEN_EMPTY or _filled(column.field, shown)
+    ]
+    place = len(own) - (own[-1].field == "warnings")
+    plugins = (Column(key_of(column.header), column.header, drop=1) for column in added)
+    return (*own[:place], *plugins, *own[place:])
+
+
+def group_columns(shown: Sequence[Group]) -> tuple[Column, ...]:
+    """The columns of `ps --group`, without those that have nothing in them."""
+    return tuple(c for c in GROUP_COLUMNS if c.field not in OFTEN_EMPTY or _filled(c.field, shown))
+
+
+def _filled(attribute: str, shown: Sequence[object]) -> bool:
+    return any(getattr(row, attribute) not in {None, ""} for row in shown)
+
+
+# -- choosing and ordering -------------------------------------------------------------------------
+
+
+def matching(chosen: Iterable[Row], expression: str, names: dict[str, Any]) -> list[Row]:
+    """The rows for which a Python expression over their columns is true: `heap > 64*1024 and age > 5`.
+
+    Columns hide the user's names. A row on which the expression fails because it compares what is
+    not known (`None > 5`) does not match.
+
+    Raises:
+        CommandError: it is no expression, or fails otherwise.
+    """
+    chosen = list(chosen)
+    if not chosen:
+        return []
+    parameters = [entry.name for entry in fields(chosen[0])]
+    try:
+        test = eval(f"lambda {', '.join(parameters)}: (\n{expand_units(expression)}\n)", names)  # noqa: S307 - what the user typed
+        return [row for row in chosen if _holds(test, [getattr(row, name) for name in parameters])]
+    except Exception as error:
+        raise CommandError(f"--where {expression}: {type(error).__name__}: {error}") from error
+
+
+def _holds(test: Callable[..., object], values: list[Any]) -> bool:
+    try:
+        return bool(test(*values))
+    except TypeError as error:
+        if "NoneType" in str(error):
+            return False
+        raise
+
+
+def ordered(chosen: Iterable[Any], by: str, columns: Sequence[Column]) -> list[Any]:
+    """Sorted by a column, as it is headed or as the attribute is called; sizes and times biggest first.
+
+    A `-` before the name turns the order round. What is not known comes last.
+
+    Raises:
+        CommandError: no such column.
+    """
+    chosen = list(chosen)
+    reverse, wanted = by.startswith("-"), by.lstrip("-")
+    attribute = _attribute(wanted, columns)
+    known = [row for row in chosen if getattr(row, attribute) is not None]
+    unknown = [row for row in chosen if getattr(row, attribute) is None]
+    biggest_first = any(isinstance(getattr(row, attribute), (Bytes, Duration, Count)) for row in known)
+    return sorted(known, key=attrgetter(attribute), reverse=biggest_first != reverse) + unknown
+
+
+def _attribute(wanted: str, columns: Sequence[Column]) -> str:
+    known = {key_of(column.header): column.field for column in columns}
+    known |= {column.field: column.field for column in columns}
+    found = known.get(key_of(wanted))
+    if found is None:
+        hint = nearest(key_of(wanted), known)
+        rest = f", did you mean {hint!r}?" if hint else f"; there are {' '.join(known)}"
+        raise CommandError(f"no column {wanted!r}{rest}")
+    return found
+
+
+def grouped(chosen: Iterable[Row]) -> list[Group]:
+    """One row for each name and place of birth, the most numerous first."""
+    together: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in chosen:
+        together[_family(row.name), row.spawned_at].append(row)
+    groups = [_group(name, spawned_at, members) for (name, spawned_at), members in together.items()]
+    return sorted(groups, key=lambda group: -group.count)
+
+
+def _family(name: str) -> str:
+    return re.sub(r"\d+$", "*", name)
+
+
+def _group(name: str, spawned_at: str, members: list[Row]) -> Group:
+    heaps = [row.heap for row in members if row.heap is not None]
+    rates = [row.heap_rate for row in members if row.heap_rate is not None]
+    return Group(
+        count=Count(len(members)),
+        name=name if len(members) > 1 else members[0].name,
+        states=states_of(row.state for row in members),
+        oldest=Duration(max(row.age for row in members)),
+        busy=Duration(sum(row.busy for row in members)),
+        switches=Count(sum(row.switches for row in members)),
+        stack=Bytes(sum(row.stack or 0 for row in members)),
+        heap=Bytes(sum(heaps)) if heaps else None,
+        heap_rate=ByteRate(sum(rates)) if rates else None,
+        spawned_at=spawned_at,
+    )
+
+
+def states_of(states: Iterable[str]) -> str:
+    """How many are in which state: `3 waiting, 1 running`."""
+    counts: dict[str, int] = defaultdict(int)
+    for state in states:
+        counts[state] += 1
+    return ", ".join(
+        f"{count:,} {state}" for state, count in sorted(counts.items(), key=lambda item: -item[1])
+    )
+
+
+def tree(chosen: Iterable[Row]) -> list[Row]:
+    """Children below those who started them; whose parent is not there stands at the left."""
+    chosen = list(chosen)
+    present = {row.id for row in chosen}
+    children: dict[int | None, list[Row]] = defaultdict(list)
+    for row in chosen:
+        children[row.parent if row.parent in present else None].append(row)
+    arranged: list[Row] = []
+    waiting = [(row, 0) for row in reversed(children[None])]
+    while waiting:  # no recursion: a chain may be as long as there are coroutines
+        row, depth = waiting.pop()
+        arranged.append(replace(row, depth=depth))
+        waiting.extend((child, depth + 1) for child in reversed(children[row.id]))
+    return arranged
+
+
+# -- what stands below -----------------------------------------------------------------------------
+
+
+def footer(look: Look, *, shown: int, matched: int, dead_told: bool = True) -> list[str]:
+    """The lines below the table.
+
+    Args:
+        look: what the rows were made from.
+        shown: how many rows there are.
+        matched: how many there would be if none was cut off.
+        dead_told: whether it must be told of the lately dead that have no row.
+    """
+    snapshot = look.snapshot
+    hidden_dead = len(recent_dead(snapshot.dead)) - DEAD_SHOWN if dead_told else 0
+    lines = [*_light(snapshot), *_cut(matched, shown, hidden_dead), _totals(snapshot)]
+    return [*lines, *_open_to_others(snapshot), *_told(look.findings)]
+
+
+def _light(snapshot: Snapshot) -> list[str]:
+    if snapshot.responsive:
+        return []
+    hog = snapshot.hog
+    who = (
+        f"{_named(hog)} has run for {Duration(hog.running_for_s)} (where {hog.id}, kill {hog.id})"
+        if hog
+        else "busy"
+    )
+    return [f"the scheduler does not answer: {who}; places, stacks, sockets and the dead are left out"]
+
+
+def _named(picture: CoroutinePicture) -> str:
+    return printable(f"co#{picture.id} {picture.name}", keep="")
+
+
+def _cut(matched: int, shown: int, hidden_dead: int) -> list[str]:
+    lines = []
+    if matched > shown:
+        lines.append(f"{shown:,} of {matched:,} shown: ps --all, --group, --where EXPR, --sort COL --top N")
+    if hidden_dead > 0:
+        lines.append(f"{hidden_dead:,} more have just ended: ps --all")
+    return lines
+
+
+def _totals(snapshot: Snapshot) -> str:
+    running = snapshot.live - snapshot.ready - snapshot.waiting
+    states = [(running, "running"), (snapshot.ready, "ready"), (snapshot.waiting, "waiting")]
+    counts = ", ".join(f"{count:,} {state}" for count, state in states if count)
+    line = plural(snapshot.live, "coroutine") + (f": {counts}" if counts else "")
+    if snapshot.heap_bytes is None or snapshot.traced_bytes is None:
+        return f"{line}; heap not traced (level {snapshot.level})"
+    attributed, traced = Bytes(snapshot.heap_bytes), Bytes(snapshot.traced_bytes)
+    return f"{line}; heap attributed {APPROXIMATE}{attributed} of {traced}"
+
+
+def _open_to_others(snapshot: Snapshot) -> list[str]:
+    listeners = [socket for socket in snapshot.sockets if socket.role == "listener"]
+    names = {picture.id: picture.name for picture in snapshot.coroutines}
+    return [
+        printable(f"! co#{s.owner} {names.get(s.owner, '')} is open to other machines: {s.local}", keep="")
+        for s in listeners
+        if not is_local(s.local)
+    ]
+
+
+def _told(findings: Sequence[Finding]) -> list[str]:
+    lines = [f"! {printable(str(finding), keep='')}" for finding in findings[:FINDINGS_SHOWN]]
+    more = len(findings) - len(lines)
+    return [*lines, f"! and {plural(more, 'more warning')}"] if more > 0 else lines

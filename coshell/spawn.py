@@ -1,0 +1,91 @@
+"""`go f(x)` is Go's statement: `f` and `x` are evaluated here and now, the call itself runs elsewhere.
+
+The alternative, to evaluate the whole expression in the new coroutine, reads the same and is a trap: in
+`for conn in conns: go serve(conn)` every coroutine would see whatever `conn` is by the time it runs. So
+the call is taken apart at compile time: `f(x, *xs, key=v)` becomes a function that evaluates the parts in
+the order in which Python would, with Python's own errors, and hands them over instead of calling.
+
+A block has no arguments to evaluate early. It becomes the body of a function without a name for others:
+its variables are its own, so that a thousand of them do not share one loop counter.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import CodeType, FunctionType
+from typing import Any, Final, cast
+
+from .command import CommandError
+
+BLOCK_NAME: Final = "block"
+COUNTER: Final = "i"
+_TAKE_APART: Final = "__coshell_take_apart"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that has not been made yet.
+
+    Attributes:
+        function: what is to be called.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+    """
+
+    function: Any
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def calls(source: str, filename: str, names: dict[str, Any]) -> Callable[[int], Call]:
+    """Compile what stands behind `go`.
+
+    Args:
+        source: a call, or a block (`:` and indented lines).
+        filename: what tracebacks call it.
+        names: the global names of the code.
+
+    Returns:
+        A function from the value of `i` to the call that is to be made.
+
+    Raises:
+        CommandError: it is neither.
+        SyntaxError: it is no Python.
+    """
+    if source.startswith(":"):
+        block = _function(ast.parse(f"def {BLOCK_NAME}({COUNTER}){source}\n", filename), filename, names)
+        return lambda i: Call(block, (i,))
+    evaluate = _function(_taken_apart(source.strip(), filename), filename, names)
+    return lambda i: cast("Call", evaluate(_take_apart, i))
+
+
+def _taken_apart(source: str, filename: str) -> ast.Module:
+    """`f(x)` as `lambda take_apart, i: take_apart(f, x)`."""
+    call = ast.parse(source, filename, "eval").body
+    if not isinstance(call, ast.Call):
+        raise CommandError(f"go starts a call, as in `go f(1)`: {_instead_of(call)}")
+    parameters = [ast.arg(_TAKE_APART), ast.arg(COUNTER)]
+    arguments = ast.arguments(posonlyargs=[], args=parameters, kwonlyargs=[], kw_defaults=[], defaults=[])
+    body = ast.Call(ast.Name(_TAKE_APART, ast.Load()), [call.func, *call.args], call.keywords)
+    return ast.fix_missing_locations(ast.Module([ast.Expr(ast.Lambda(arguments, body))], []))
+
+
+def _take_apart(function: Any, /, *args: Any, **kwargs: Any) -> Call:
+    return Call(function, args, kwargs)
+
+
+def _instead_of(expression: ast.expr) -> str:
+    text = ast.unparse(expression)
+    if isinstance(expression, (ast.Name, ast.Attribute)):
+        return f"write {text}() to call {text}"
+    if isinstance(expression, ast.Lambda):
+        return f"write ({text})()"
+    return f"{text} is none"
+
+
+def _function(module: ast.Module, filename: str, names: dict[str, Any]) -> FunctionType:
+    """The one function that a module consists of, without running the module."""
+    code = compile(module, filename, "exec", dont_inherit=True)
+    return FunctionType(next(part for part in code.co_consts if isinstance(part, CodeType)), names)

@@ -1,0 +1,265 @@
+"""A picture becomes rows, and the rows say what they leave out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from coloop import CoroutinePicture
+from coshell.command import CommandError
+from coshell.lints import Finding
+from coshell.plugin import PsColumn
+from coshell.render import json_line, table
+from coshell.roster import (
+    ByteRate,
+    Look,
+    StackSize,
+    footer,
+    group_columns,
+    grouped,
+    matching,
+    ordered,
+    row_columns,
+    rows,
+    tree,
+)
+from coshell.values import Bytes
+from tests.shell.pictures import coroutine, snapshot, socket
+
+PICTURE = coroutine(
+    1, "shell", age_s=134.0, busy_s=0.4, switches=1204, heap_bytes=114_688, stack_bytes=2150, frames=6
+)
+LEAKY = replace(
+    PICTURE,
+    id=2,
+    name="leaky",
+    parent_id=1,
+    waiting_on="sleep 0.062s",
+    where="<co:2>:3 in blip",
+    heap_bytes=1_677_722,
+)
+DEAD = replace(
+    LEAKY, id=3, name="warm", state="done", waiting_on=None, outcome="returned", ended_ago_s=2.0, where=None
+)
+
+
+def made(*living: CoroutinePicture, **changes: Any) -> list:
+    return rows(Look(snapshot(*living, **changes)))
+
+
+def test_a_row_has_an_attribute_for_each_column() -> None:
+    row = made(LEAKY)[0]
+    assert (row.id, row.name, row.state, row.heap) == (2, "leaky", "waiting", 1_677_722)
+    assert (str(row.stack), row.frames, row.waiting_on, row.parent) == ("2.1K/6", 6, "sleep 0.062s", 1)
+
+
+def test_json_has_documented_keys_and_plain_numbers() -> None:
+    record = json.loads(json_line(made(LEAKY)[0]))
+    assert set(record) == {
+        "id", "state", "name", "age", "busy", "switches", "stack", "frames", "heap", "heap_rate", "waiting_on",
+        "where", "warn", "parent", "spawned_at", "outcome", "depth",
+    }  # fmt: skip
+    assert (record["heap"], record["stack"], record["frames"], record["heap_rate"]) == (
+        1_677_722,
+        2150,
+        6,
+        None,
+    )
+
+
+def test_the_dead_are_shown_for_six_seconds_and_ten_of_them_at_most() -> None:
+    dead = [replace(DEAD, id=number, ended_ago_s=5.0) for number in range(10, 30)] + [
+        replace(DEAD, id=9, ended_ago_s=7.0)
+    ]
+    look = Look(snapshot(PICTURE, dead=tuple(dead)))
+    assert [row.id for row in rows(look)] == [1, *range(20, 30)]
+    assert len(rows(look, all_dead=True)) == 22
+
+
+def test_rates_and_warnings_stand_in_the_rows_they_belong_to() -> None:
+    findings = [Finding("stuck", 2, "leaky", "is stuck"), Finding("hog", 2, "leaky", "is a hog")]
+    shell, leaky = rows(Look(snapshot(PICTURE, LEAKY), {2: 41_062.4}, findings))
+    assert (shell.heap_rate, shell.warn) == (None, ())
+    assert (str(leaky.heap_rate), leaky.warn, leaky.warnings) == ("+40.1K", ("stuck", "hog"), "stuck hog")
+
+
+@pytest.mark.parametrize(("rate", "shown"), [(0, "."), (-2048, "-2.0K"), (1, "+1")])
+def test_a_rate_has_a_sign(rate: int, shown: str) -> None:
+    assert str(ByteRate(rate)) == shown
+
+
+def test_a_stack_size_is_a_number_of_bytes() -> None:
+    assert StackSize.of(2150, 6) + 1 == 2151
+    assert StackSize.of(2150, 6) > StackSize.of(100, 60)
+
+
+def test_columns_that_would_be_empty_are_left_out() -> None:
+    shown = made(PICTURE)
+    fields = [column.field for column in row_columns(shown)]
+    assert "heap" in fields
+    assert not {"heap_rate", "warnings", "place"} & set(fields)
+    assert "heap" not in [c.field for c in row_columns(made(replace(PICTURE, heap_bytes=None)))]
+
+
+def test_on_a_narrow_screen_the_leak_can_still_be_seen() -> None:
+    shown = rows(Look(snapshot(PICTURE, LEAKY), {1: 0.0, 2: 41_062.4}))
+    head, *lines = table(shown, row_columns(shown), 45)
+    assert head.split() == ["ID", "STATE", "NAME", "HEAP", "dHEAP/s"]
+    assert lines[1].split() == ["2", "waiting", "leaky", "1.6M", "+40.1K"]
+    wide = table(shown, row_columns(shown), 160)
+    assert "WHERE" in wide[0]
+    assert "WAITING-ON" in wide[0]
+
+
+def test_a_name_from_outside_cannot_reach_the_screen_raw() -> None:
+    shown = made(replace(LEAKY, name="\x1b]0;x\x07\u202e"))
+    lines = table(shown, row_columns(shown), 120)
+    assert all(line.isprintable() for line in lines)
+
+
+def test_one_long_cell_does_not_push_other_columns_off_the_screen() -> None:
+    died = replace(DEAD, state="failed", outcome="TypeError: " + "x" * 200)
+    shown = made(PICTURE, replace(LEAKY, name="n" * 100, where="w" * 100), dead=(died,))
+    head = table(shown, row_columns(shown), 110)[0]
+    assert head.split() == ["ID", "STATE", "NAME", "AGE", "BUSY", "STACK", "HEAP", "WAITING-ON"]
+    assert json.loads(json_line(shown[-1]))["outcome"] == died.outcome
+
+
+# -- columns of plugins ------------------------------------------------------------------------------
+
+
+def test_a_plugin_column_is_an_attribute_a_column_and_a_json_key() -> None:
+    added = [PsColumn("HELD-FDS", lambda picture: Bytes(picture.id * 1024))]
+    row = rows(Look(snapshot(LEAKY), columns=added))[0]
+    assert row.held_fds == 2048
+    assert json.loads(json_line(row))["held_fds"] == 2048
+    assert [column.header for column in row_columns([row], added)][-1] == "HELD-FDS"
+    assert "2.0K" in "\n".join(table([row], row_columns([row], added), 200))
+
+
+# -- choosing and ordering ---------------------------------------------------------------------------
+
+
+def test_rows_are_chosen_by_an_expression_over_their_columns() -> None:
+    shown = made(PICTURE, LEAKY)
+    assert [row.id for row in matching(shown, "heap > 200 * 1024 and 'leak' in name", {})] == [2]
+    assert [row.id for row in matching(shown, "id in mine", {"mine": {1}})] == [1]
+    assert [row.id for row in matching(shown, "any(id == k for k in [2])", {})] == [2]
+
+
+def test_sizes_may_be_written_with_units() -> None:
+    assert [row.id for row in matching(made(PICTURE, LEAKY), "heap > 1M", {})] == [2]
+
+
+def test_what_is_unknown_does_not_match() -> None:
+    shown = made(PICTURE, replace(LEAKY, heap_bytes=None))
+    assert [row.id for row in matching(shown, "heap > 0", {})] == [1]
+
+
+@pytest.mark.parametrize(
+    ("expression", "told"), [("heep > 1", "NameError"), ("heap >", "SyntaxError"), ("id()", "TypeE")]
+)
+def test_an_expression_that_fails_is_told_of_in_one_line(expression: str, told: str) -> None:
+    with pytest.raises(CommandError, match=f"--where .*{told}"):
+        matching(made(PICTURE), expression, {})
+
+
+def test_sizes_and_times_are_sorted_biggest_first_and_names_by_the_alphabet() -> None:
+    shown = made(PICTURE, LEAKY, replace(LEAKY, id=4, name="able", heap_bytes=None))
+    columns = row_columns(shown)
+    assert [row.id for row in ordered(shown, "heap", columns)] == [2, 1, 4]
+    assert [row.id for row in ordered(shown, "-HEAP", columns)] == [1, 2, 4]
+    assert [row.name for row in ordered(shown, "name", columns)] == ["able", "leaky", "shell"]
+    assert [row.id for row in ordered(shown, "id", columns)] == [1, 2, 4]
+
+
+def test_a_column_can_be_called_as_it_is_headed() -> None:
+    shown = made(PICTURE, LEAKY)
+    assert ordered(shown, "WAITING-ON", row_columns(shown)) == ordered(
+        shown, "waiting_on", row_columns(shown)
+    )
+
+
+def test_a_column_that_does_not_exist_names_the_nearest() -> None:
+    with pytest.raises(CommandError, match=r"no column 'heep'.*heap"):
+        ordered(made(PICTURE), "heep", row_columns(made(PICTURE)))
+
+
+def test_many_of_a_kind_are_one_row() -> None:
+    workers = [replace(LEAKY, id=number, name=f"echo#1/c{number}", busy_s=0.5) for number in range(10, 1043)]
+    first, second = grouped(made(PICTURE, *workers))
+    assert (first.count, first.name, first.states) == (1033, "echo#1/c*", "1,033 waiting")
+    assert first.heap == 1033 * LEAKY.heap_bytes
+    assert first.busy == pytest.approx(516.5)
+    assert (second.count, second.name) == (1, "shell")
+    assert [column.header for column in group_columns([first, second])][:3] == ["COUNT", "NAME", "STATES"]
+
+
+def test_one_name_started_at_two_places_is_two_groups() -> None:
+    assert len(grouped(made(LEAKY, replace(LEAKY, id=5, spawned_at="elsewhere")))) == 2
+
+
+def test_a_tree_has_children_below_who_started_them() -> None:
+    child = replace(LEAKY, id=4, parent_id=2, name="child")
+    orphan = replace(LEAKY, id=5, parent_id=99, name="orphan")
+    shown = tree(made(PICTURE, LEAKY, orphan, child))
+    assert [(row.id, row.depth) for row in shown] == [(1, 0), (2, 1), (4, 2), (5, 0)]
+    assert shown[2].label == "    child"
+
+
+def test_a_chain_of_any_length_is_a_tree() -> None:
+    chain = [replace(LEAKY, id=number, parent_id=number - 1) for number in range(1, 5001)]
+    assert tree(made(*chain))[-1].depth == 4999
+
+
+# -- what stands below -------------------------------------------------------------------------------
+
+
+def test_the_totals_say_how_much_of_the_heap_is_attributed() -> None:
+    look = Look(snapshot(PICTURE, LEAKY, ready=1, waiting=0, heap_bytes=1_782_579, traced_bytes=1_992_294))
+    assert footer(look, matched=2, shown=2) == [
+        "2 coroutines: 1 running, 1 ready; heap attributed ~1.7M of 1.9M"
+    ]
+
+
+def test_without_a_traced_heap_the_totals_say_so() -> None:
+    look = Look(snapshot(PICTURE, heap_bytes=None, traced_bytes=None, level="counts"))
+    assert footer(look, matched=1, shown=1) == ["1 coroutine: 1 waiting; heap not traced (level counts)"]
+
+
+def test_what_is_cut_off_is_told() -> None:
+    lines = footer(Look(snapshot(PICTURE)), shown=200, matched=100_000)
+    assert lines[0].startswith("200 of 100,000 shown: ps --all")
+
+
+def test_the_dead_that_have_no_row_are_counted() -> None:
+    look = Look(snapshot(PICTURE, dead=(DEAD,) * 256))
+    assert footer(look, shown=11, matched=11)[0] == "246 more have just ended: ps --all"
+    assert len(footer(look, shown=11, matched=11, dead_told=False)) == 1
+
+
+def test_a_server_that_is_open_to_other_machines_is_told_of() -> None:
+    sockets = (socket("listener", "127.0.0.1:1", 2), socket("listener", "0.0.0.0:9501", 2))
+    lines = footer(Look(snapshot(PICTURE, LEAKY, sockets=sockets)), shown=2, matched=2)
+    assert lines[1:] == ["! co#2 leaky is open to other machines: 0.0.0.0:9501"]
+
+
+def test_a_light_picture_names_the_hog_and_what_is_missing() -> None:
+    hog = replace(LEAKY, id=7, name="hog", running_for_s=2.0)
+    line = footer(Look(snapshot(PICTURE, responsive=False, hog=hog)), matched=1, shown=1)[0]
+    assert line.startswith("the scheduler does not answer: co#7 hog has run for 2s (where 7, kill 7)")
+    assert "left out" in line
+
+
+def test_three_warnings_are_told_and_the_others_counted() -> None:
+    findings = [Finding("stuck", number, "x", "is stuck") for number in range(5)]
+    lines = footer(Look(snapshot(PICTURE), findings=findings), matched=1, shown=1)
+    assert lines[-4:] == [
+        "! co#0 x is stuck",
+        "! co#1 x is stuck",
+        "! co#2 x is stuck",
+        "! and 2 more warnings",
+    ]
