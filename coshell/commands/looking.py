@@ -1,0 +1,328 @@
+"""Looking at coroutines: the list, where one stands, all that is known of it, and what it died of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from coloop import CoroutinePicture, Snapshot
+from coshell.command import Arg, Command, CommandError, UsageError
+from coshell.failures import Death
+from coshell.lints import BUILT_IN, DiedUnseen, Finding, HeapGrowing, findings
+from coshell.listing import Listing, fitted, lines_of, listing
+from coshell.naming import find, number_in, ranges
+from coshell.portrait import (
+    Place,
+    Portrait,
+    Standing,
+    place_of,
+    places,
+    portrait,
+    portrait_lines,
+    standing,
+    standing_lines,
+)
+from coshell.render import Column
+from coshell.roster import (
+    Look,
+    Row,
+    footer,
+    group_columns,
+    grouped,
+    matching,
+    ordered,
+    recent_dead,
+    row_columns,
+    rows,
+    tree,
+)
+
+if TYPE_CHECKING:
+    from coshell.shell import Shell
+
+MAX_ROWS: Final = 200
+MAX_STACKS: Final = 200
+STUCK_SEARCHED: Final = 1000  # coroutines; the search walks the heap, and nobody runs meanwhile
+ANSWER_PATIENCE_S: Final = 0.25
+
+T = TypeVar("T")
+
+
+# -- ps --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What `ps` was asked for; see its arguments."""
+
+    tree: bool
+    group: bool
+    where: str | None
+    sort: str | None
+    top: int | None
+    all: bool
+
+    @property
+    def limit(self) -> int | None:
+        """How many rows there may be."""
+        return self.top if self.top is not None else None if self.all else MAX_ROWS
+
+    @property
+    def everybody(self) -> bool:
+        """Whether all coroutines must be looked at, however few are shown."""
+        return self.all or self.tree or self.group or bool(self.where or self.sort)
+
+
+def ps(shell: Shell, **asked: Any) -> Listing[Any]:
+    """The coroutines as rows."""
+    wanted = Wanted(**asked)
+    if wanted.top is not None and wanted.top < 1:
+        raise UsageError(f"ps: --top {wanted.top}: at least one is needed")
+    look = look_at(shell, None if wanted.everybody else wanted.limit, all_dead=wanted.all)
+    found: list[Any] = rows(look, all_dead=wanted.all)
+    if wanted.where is not None:
+        found = matching(found, wanted.where, shell.names)
+    not_pictured = 0 if wanted.where is not None else look.snapshot.live - len(look.snapshot.coroutines)
+    chosen, columns = _arranged(found, look, wanted)
+    cut = chosen[: wanted.limit]
+    below = footer(look, shown=len(cut), matched=len(chosen) + not_pictured, dead_told=not wanted.everybody)
+    return listing(shell, cut, columns, below)
+
+
+def _arranged(found: list[Row], look: Look, wanted: Wanted) -> tuple[list[Any], tuple[Column, ...]]:
+    if wanted.group:
+        groups = grouped(found)
+        columns = group_columns(groups)
+        return (ordered(groups, wanted.sort, columns) if wanted.sort else groups), columns
+    columns = row_columns(found, look.columns)
+    chosen = ordered(found, wanted.sort, columns) if wanted.sort else found
+    return (tree(chosen) if wanted.tree else chosen), columns
+
+
+def look_at(shell: Shell, limit: int | None = None, *, all_dead: bool = False) -> Look:
+    """A picture of the coroutines, and all that is known to be said about them.
+
+    Args:
+        shell: whose.
+        limit: how many coroutines it may show.
+        all_dead: say something of all the dead that are remembered, not only of those who have just ended.
+    """
+    snapshot = shell.snapshot(limit)
+    if snapshot.responsive and snapshot.live <= STUCK_SEARCHED:
+        snapshot = shell.snapshot(limit, stuck=True)
+    dead = snapshot.dead if all_dead else recent_dead(snapshot.dead)
+    sample = shell.monitor.latest if shell.monitor is not None else None
+    return Look(
+        snapshot=snapshot,
+        heap_rates={} if sample is None else sample.heap_rates,
+        findings=[
+            *_findings(shell, snapshot, dead),
+            *(_growing(sample.findings, snapshot) if sample else ()),
+        ],
+        columns=shell.plugins.ps_columns(),
+    )
+
+
+def _findings(shell: Shell, snapshot: Snapshot, dead: Iterable[CoroutinePicture]) -> list[Finding]:
+    lints = (
+        *BUILT_IN,
+        DiedUnseen(lambda number: shell.failures.of(number) is not None),
+        *shell.plugins.lints(),
+    )
+    pictures = [*snapshot.coroutines, *dead]
+    if snapshot.hog is not None and snapshot.hog not in pictures:
+        pictures.append(snapshot.hog)
+    return findings(pictures, lints)
+
+
+def _growing(known: Iterable[Finding], snapshot: Snapshot) -> list[Finding]:
+    """Only whoever has looked before can tell this."""
+    living = {picture.id for picture in snapshot.coroutines}
+    return [finding for finding in known if finding.lint == HeapGrowing.name and finding.coroutine in living]
+
+
+# -- where, show -----------------------------------------------------------------------------------
+
+
+def where(shell: Shell, coroutine: Any, all: bool) -> Standing | list[Standing]:  # noqa: A002 - the option's name
+    """Where a coroutine stands, or all of them."""
+    if all == (coroutine is not None):
+        raise UsageError("where: one coroutine, or --all")
+    if coroutine is not None:
+        picture, snapshot = _picture(shell, coroutine)
+        return standing(picture, snapshot, _stacks(shell, snapshot, [picture.id]).get(picture.id))
+    snapshot = shell.snapshot()
+    shown_ones = snapshot.coroutines[:MAX_STACKS]
+    stacks = _stacks(shell, snapshot, [picture.id for picture in shown_ones])
+    found = [standing(picture, snapshot, stacks.get(picture.id)) for picture in shown_ones]
+    more = len(snapshot.coroutines) - len(found)
+    return listing(shell, found, footer=[f"and {more:,} more: ps --group"] if more else [])
+
+
+def _where_lines(value: Standing | Listing[Standing], width: int) -> list[str]:
+    if isinstance(value, Standing):
+        return fitted(standing_lines(value), width)
+    return [*fitted((line for one in value for line in standing_lines(one)), width), *value.footer]
+
+
+def show(shell: Shell, coroutine: Any) -> Portrait:
+    """All that is known of a coroutine."""
+    picture, snapshot = _picture(shell, coroutine)
+    if snapshot.responsive:
+        snapshot = shell.snapshot(stuck=True)
+        picture = next((p for p in (*snapshot.coroutines, *snapshot.dead) if p.id == picture.id), picture)
+    stack = _stacks(shell, snapshot, [picture.id]).get(picture.id)
+    return portrait(picture, snapshot, stack, look_at(shell, all_dead=True).findings)
+
+
+def _show_lines(value: Portrait, width: int) -> list[str]:
+    return fitted(portrait_lines(value), width)
+
+
+def _picture(shell: Shell, ref: Any) -> tuple[CoroutinePicture, Snapshot]:
+    """The picture of the coroutine that is meant, and the whole that it is a part of."""
+    found = find(shell, ref)
+    snapshot = shell.snapshot()
+    everybody = (*snapshot.coroutines, *snapshot.dead)
+    picture = next((picture for picture in everybody if picture.id == found.id), None)
+    if picture is not None:
+        return picture, snapshot
+    if isinstance(found, CoroutinePicture):
+        return found, snapshot
+    raise CommandError(f"co#{found.id} {found.name} has ended, and nothing else is remembered of it")
+
+
+def _stacks(shell: Shell, snapshot: Snapshot, numbers: list[int]) -> dict[int, tuple[Place, ...]]:
+    """The stacks of some coroutines, as far as they can be read now."""
+    if not snapshot.responsive:
+        hog = snapshot.hog
+        return {} if hog is None else {hog.id: tuple(map(place_of, snapshot.hog_stack))}
+    scheduler = shell.scheduler
+
+    def read() -> dict[int, tuple[Place, ...]]:
+        living = [found for number in numbers if (found := scheduler.coroutine(number)) is not None]
+        return {coroutine.id: places(coroutine.stack()) for coroutine in living}
+
+    return _asked_on_its_thread(shell, read) or {}
+
+
+def _asked_on_its_thread(shell: Shell, question: Callable[[], T]) -> T | None:
+    """What a function gives that must run on the scheduler's thread; None if it does not come to it soon."""
+    scheduler = shell.scheduler
+    if threading.get_ident() == scheduler.thread_id:
+        return question()
+    answers: list[T] = []
+    answered = threading.Event()
+
+    def answer() -> None:
+        try:
+            answers.append(question())
+        finally:
+            answered.set()
+
+    scheduler.call_soon_threadsafe(answer)
+    answered.wait(ANSWER_PATIENCE_S)
+    return answers[0] if answers else None
+
+
+# -- err -------------------------------------------------------------------------------------------
+
+_DEATH_COLUMNS: Final = (
+    Column("id", "ID", ">"),
+    Column("name", "NAME", minimum=6),
+    Column("age", "AGE", ">", drop=1),
+    Column("error", "ERROR", minimum=12),
+)
+
+
+def err(shell: Shell, coroutine: Any) -> Death | Listing[Death]:
+    """The coroutines that died of an exception that nobody joined, or the traceback of one."""
+    for _ in range(2):  # deaths are told at the end of a turn; two looks are a whole turn apart
+        shell.snapshot(0)
+    failures = shell.failures
+    if coroutine is None:
+        gone = failures.count - len(failures)
+        footer_ = [f"{gone:,} older ones are forgotten"] if gone else []
+        return listing(shell, failures, _DEATH_COLUMNS, footer_)
+    number = number_in(coroutine)
+    found = [death for death in failures if death.id == number or death.name == coroutine]
+    if found:
+        return found[-1]
+    who = repr(coroutine) if number is None else f"co#{number}"
+    known = ranges({death.id for death in failures})
+    raise CommandError(
+        f"no failure of {who} is remembered; {f'there are: {known}' if known else 'there was none'}"
+    )
+
+
+def _err_lines(value: Death | Listing[Death], width: int) -> list[str]:
+    if isinstance(value, Listing):
+        return value.lines(width) or ["no coroutine has died of an exception"]
+    return [f"co#{value.id} {value.name} died after {value.age}", *value.traceback.split("\n")]
+
+
+# -- the table -------------------------------------------------------------------------------------
+
+COMMANDS: Final = (
+    Command(
+        "ps",
+        "list the coroutines, and what each costs",
+        ps,
+        (
+            Arg("--tree", "below who started them", "flag"),
+            Arg("--group", "one row for all of the same name and place of birth", "flag"),
+            Arg("--where", "only those for which this expression over the columns is true"),
+            Arg("--sort", "by this column; sizes and times biggest first, -COLUMN turns it round"),
+            Arg("--top", "only the first so many", "int"),
+            Arg("--all", "all of them, and all the dead that are remembered", "flag"),
+        ),
+        (
+            "ps",
+            "go -n 3 sleep(60 + i) --name nap\nps --group",
+            "ps --sort heap --top 5",
+            "ps --where \"state == 'waiting' and heap > 64K\"",
+            "ps --tree --all",
+        ),
+        lane="any",
+        show=lines_of,
+        details=(
+            "STACK is bytes/depth. HEAP is what it has allocated and not freed. dHEAP/s and the warnings of a growing"
+            " heap come from the samples that the prompt takes. Who has ended is shown for six seconds."
+            f" At most {MAX_ROWS} rows are shown unless asked for; the last line tells."
+        ),
+    ),
+    Command(
+        "where",
+        "show where a coroutine stands: its calls, and who started it",
+        where,
+        (
+            Arg("coroutine", "number, co#number or name", "coroutine", optional=True),
+            Arg("--all", "all of them", "flag"),
+        ),
+        ("go sleep(60) --name nap\nwhere nap", "where --all"),
+        lane="any",
+        show=_where_lines,
+        details="Works while a coroutine lets nobody run, and then shows where that one computes.",
+    ),
+    Command(
+        "show",
+        "show all that is known of a coroutine",
+        show,
+        (Arg("coroutine", "number, co#number or name", "coroutine"),),
+        ("go sleep(60) --name nap\nshow nap",),
+        lane="any",
+        show=_show_lines,
+    ),
+    Command(
+        "err",
+        "list the coroutines that died of an exception, or show the traceback of one",
+        err,
+        (Arg("coroutine", "number, co#number or name", "coroutine", optional=True),),
+        ("go int('x') --name bad\nerr\nerr bad",),
+        lane="any",
+        show=_err_lines,
+        details="An exception that somebody joined has been seen, and is not listed.",
+    ),
+)

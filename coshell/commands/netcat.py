@@ -1,0 +1,176 @@
+"""Talking to whoever listens: at the keyboard, as a script, and as many at once."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import coloop
+from coloop import Socket
+from coshell.command import Arg, Command, CommandError, UsageError
+from coshell.commands.ends import as_bytes, in_one_line, open_connection
+from coshell.nc import Conversation, NcOptions
+from coshell.nc_script import DEFAULT_TIMEOUT_S, Exchange, Script, Unexpected, play
+from coshell.text import plural
+from coshell.values import Bytes, Duration
+
+if TYPE_CHECKING:
+    from coshell.shell import Shell
+
+_LONE_NEWLINE: Final = re.compile(rb"(?<!\r)\n")
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """What many sessions came to, all held at once.
+
+    Attributes:
+        ok: how many went as expected.
+        failed: how many did not.
+        sent: bytes sent by those that did.
+        received: bytes received by them.
+        took: from the first to the last.
+    """
+
+    ok: int
+    failed: int
+    sent: Bytes
+    received: Bytes
+    took: Duration
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What `nc` was asked for; see its arguments."""
+
+    send: tuple[Any, ...]
+    expect: tuple[Any, ...]
+    timeout: float
+    wait: float | None
+    crlf: bool
+    many: int | None
+
+    @property
+    def scripted(self) -> bool:
+        """Whether nobody is to type."""
+        return bool(self.send or self.expect or self.many is not None)
+
+    def script(self) -> Script:
+        """What to say and to hear."""
+        texts = tuple(as_bytes(text) for text in self.send)
+        if self.crlf:
+            texts = tuple(_LONE_NEWLINE.sub(b"\r\n", text) for text in texts)
+        return Script(texts, tuple(as_bytes(text) for text in self.expect), self.timeout, self.wait)
+
+
+def nc(shell: Shell, address: Any, **asked: Any) -> Exchange | Crowd | None:
+    """Talk to whoever listens: at the keyboard, or as a script."""
+    wish = Wish(**asked)
+    if wish.many is not None:
+        return _many(shell, address, wish)
+    if not wish.scripted and shell.terminal is None:
+        raise CommandError("nc: nobody can type here: give --send TEXT and --expect TEXT")
+    socket, took_s = open_connection(shell, address, wish.wait)
+    try:
+        if wish.scripted:
+            return _scripted(shell, socket, wish)
+        _at_keyboard(shell, socket, wish, took_s)
+    finally:
+        socket.close()
+        shell.things.remove(socket)
+    return None
+
+
+def _scripted(shell: Shell, socket: Socket, wish: Wish) -> Exchange:
+    with in_one_line():
+        try:
+            return play(socket, wish.script(), shell.scheduler.clock.now)
+        except Unexpected as error:
+            raise CommandError(str(error)) from None
+
+
+def _at_keyboard(shell: Shell, socket: Socket, wish: Wish, took_s: float) -> None:
+    assert shell.terminal is not None
+    name = shell.things.add("nc", socket).name
+    options = NcOptions(name, wish.crlf, wish.wait, shell.settings.ascii, took_s)
+    shell.terminal.converse(socket, options)
+
+
+def _many(shell: Shell, address: Any, wish: Wish) -> Crowd:
+    count = wish.many or 0
+    if count < 1:
+        raise UsageError(f"nc: --many {count}: at least one is needed")
+    now = shell.scheduler.clock.now
+    began_s = now()
+    done: list[Exchange] = []
+    failures: Counter[str] = Counter()
+
+    def session() -> None:
+        try:
+            done.append(_once(shell, address, wish))
+        except CommandError as error:
+            failures[str(error)] += 1
+
+    with coloop.Group() as crowd:
+        for number in range(count):
+            crowd.go(session, name=f"nc many/{number + 1}")
+    if failures:
+        ((worst, times),) = failures.most_common(1)
+        raise CommandError(
+            f"{len(done):,} ok, {failures.total():,} failed: {worst} ({plural(times, 'time')})"
+        )
+    sent, received = sum(each.sent for each in done), sum(each.received for each in done)
+    return Crowd(len(done), 0, Bytes(sent), Bytes(received), Duration(now() - began_s))
+
+
+def _once(shell: Shell, address: Any, wish: Wish) -> Exchange:
+    """One scripted session on a connection of its own."""
+    socket, _ = open_connection(shell, address, wish.wait)
+    try:
+        return _scripted(shell, socket, wish)
+    finally:
+        socket.close()
+
+
+def _nc_lines(value: Exchange | Crowd | None, _: int) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, Crowd):
+        return [f"{value.ok:,} ok, {value.failed:,} failed in {value.took}: {_amount(value)}"]
+    conversation = Conversation(NcOptions(), lambda: 0.0)
+    return [*conversation.received(value.data), f". {_amount(value)} in {value.took}"]
+
+
+def _amount(value: Exchange | Crowd) -> str:
+    return f"sent {plural(value.sent, 'byte')}, received {plural(value.received, 'byte')}"
+
+
+COMMANDS: Final = (
+    Command(
+        "nc",
+        "talk to whoever listens: at the keyboard, or as a script",
+        nc,
+        (
+            Arg("address", "host:port, :port, [::1]:port, unix:/path, or the name of a server", "address"),
+            Arg("--send", 'say this; text as in "hi\\n", or bytes that are put in', "value", repeat=True),
+            Arg("--expect", "wait until this comes", "value", repeat=True),
+            Arg("--timeout", "for the whole script", "duration", default=DEFAULT_TIMEOUT_S),
+            Arg("--wait", "give up connecting, or a silent peer, after so long", "duration", "-w"),
+            Arg("--crlf", "end lines with CR LF", "flag"),
+            Arg("--many", "hold so many sessions at once", "int"),
+        ),
+        (
+            'echo :0 --as e\nnc e --send "hi\\n" --expect hi --timeout 2s',
+            'echo :0 --as e\nnc e --many 50 --send "hi\\n" --expect hi',
+        ),
+        show=_nc_lines,
+        details=(
+            "At the keyboard a line is sent when it is entered; \\n \\r \\t \\0 \\e \\\\ \\xNN \\uNNNN are escapes."
+            " Ctrl-D closes our half, Ctrl-] is a menu, Ctrl-C leaves. As a script the first --send is said, then"
+            " the first --expect waited for, then the second of each, and so on. Without --expect our half is"
+            " closed after the last --send, and all that comes is shown."
+        ),
+    ),
+)
