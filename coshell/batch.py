@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from .command import CommandError
 from .config import SettingError
 from .deadline import Deadline
-from .denied import Denied, UnknownLint
 from .directives import waiting_places
 from .reading import ReadError, replace_file, rewritten
 from .report import Event, Report, refusal
@@ -137,32 +136,46 @@ class _Batch:
         try:
             for key, value in self._options.settings.items():
                 runner.shell.change_setting(key, value, "--set")
-            with Denied(runner.shell, self._options.deny) as denied:
-                self._run_in_time(session, runner)
-        except KeyboardInterrupt:  # it came between two waits
-            if not runner.abandoned:
-                runner.abandon(INTERRUPTED, {"message": "interrupted"})
-            return
-        except (SettingError, CommandError, UnknownLint) as error:
+            self._run_watched(session, runner)
+        except (SettingError, CommandError) as error:
             runner.tally.fail(USAGE)
             self._tell_of(session, "error", str(error))
+
+    def _run_watched(self, session: Session, runner: StepRunner) -> None:
+        """Run the steps under the eyes of the lints that are denied."""
+        if not self._options.deny:
+            self._run_in_time(session, runner)
             return
-        for finding in denied.found.values():
+        from .denied import Denied
+
+        with Denied(runner.shell, self._options.deny) as denied:
+            self._run_in_time(session, runner)
+        for finding in denied.found:
             runner.tally.fail(DENIED)
             self._tell_of(session, "error", f"{finding.lint} is denied: {finding}")
 
     def _run_in_time(self, session: Session, runner: StepRunner) -> None:
         limit_s = self._options.timeout_s
-        if limit_s is None:
+
+        def run() -> None:
             runner.run(session.steps, keep_going=self._options.keep_going)
-            return
 
         def expire() -> None:
-            message = f"timed out after {Duration(limit_s)}"
+            message = f"timed out after {Duration(limit_s or 0.0)}"
             runner.abandon(TIMED_OUT, {"message": message, "details": waiting_places(runner.shell)})
 
-        with Deadline(limit_s, expire, runner.shell.bridge.interrupt):
-            runner.run(session.steps, keep_going=self._options.keep_going)
+        def interrupt() -> bool:
+            return runner.shell.bridge.interrupt()  # which bridge that is, a setting may change
+
+        try:
+            if limit_s is None:
+                run()
+            else:
+                with Deadline(limit_s, expire, interrupt):
+                    run()
+        except KeyboardInterrupt:  # it came between two waits
+            if not runner.abandoned:
+                runner.abandon(INTERRUPTED, {"message": "interrupted"})
 
     def _look_at_output(self, session: Session, runner: StepRunner) -> None:
         """What was printed may have reached nobody."""

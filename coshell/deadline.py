@@ -23,15 +23,23 @@ class Deadline:
         limit_s: real seconds.
         expire: called then, on another thread, before anything is interrupted.
         interrupt: interrupts what is waited for; False if nothing is.
+        push_s: how long to wait for the end before it is interrupted again.
 
     Attributes:
         expired: the time was over first.
     """
 
-    def __init__(self, limit_s: float, expire: Callable[[], None], interrupt: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        limit_s: float,
+        expire: Callable[[], None],
+        interrupt: Callable[[], bool],
+        push_s: float = PUSH_S,
+    ) -> None:
         self._limit_s = limit_s
         self._expire = expire
         self._interrupt = interrupt
+        self._push_s = push_s
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="coshell deadline", daemon=True)
         self.expired = False
@@ -51,9 +59,9 @@ class Deadline:
         self.expired = True
         self._expire()
         while not self._over.is_set():
-            if not self._interrupt() and not self._over.wait(PUSH_S):
+            if not self._interrupt() and not self._over.wait(self._push_s):
                 _signal_main_thread()
-            self._over.wait(PUSH_S)
+            self._over.wait(self._push_s)
 
 
 def _signal_main_thread() -> None:

@@ -6,23 +6,20 @@ found once counts, whatever becomes of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Self
 
 from coloop import Snapshot
 
+from .command import CommandError
 from .lints import BUILT_IN, DiedUnseen, Finding, HeapGrowing, Lint, findings
-from .monitor import MAX_PICTURES, Facts, Monitor, Sample
+from .monitor import MAX_PICTURES, MIN_REFRESH_S, Facts, Monitor, Sample
 from .text import nearest
 
 if TYPE_CHECKING:
     from .shell import Shell
 
 _MEMORABLE: Final = (HeapGrowing.name, DiedUnseen.name)  # they need somebody who remembers
-
-
-class UnknownLint(ValueError):
-    """There is no lint of that name."""
 
 
 class Denied:
@@ -32,45 +29,42 @@ class Denied:
         shell: started.
         names: the lints.
 
-    Attributes:
-        found: what they have found, each once for each coroutine.
-
     Raises:
-        UnknownLint: there is no such lint.
+        CommandError: there is no such lint.
     """
 
-    def __init__(self, shell: Shell, names: Sequence[str]) -> None:
-        known = [
-            *(lint.name for lint in BUILT_IN),
-            *_MEMORABLE,
-            *(lint.name for lint in shell.plugins.lints()),
-        ]
-        for name in names:
-            if name not in known:
-                hint = nearest(name, known)
-                raise UnknownLint(f"no lint {name!r}{f', did you mean {hint!r}?' if hint else ''}")
-        self.found: dict[tuple[str, int], Finding] = {}
+    def __init__(self, shell: Shell, names: Iterable[str]) -> None:
         self._shell = shell
         self._names = frozenset(names)
-        self._monitor = Monitor(_ShellFacts(shell), lambda _: None, on_sample=self._take)
+        self._refuse_unknown()
+        self._found: dict[tuple[str, int], Finding] = {}
+        self._monitor = Monitor(
+            _ShellFacts(shell), lambda _: None, refresh_s=MIN_REFRESH_S, on_sample=self._take
+        )
+
+    @property
+    def found(self) -> list[Finding]:
+        """What they have found, each once for each coroutine."""
+        return list(self._found.values())
 
     def __enter__(self) -> Self:
-        if self._names:
-            self._monitor.start()
+        self._monitor.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._names:
-            return
         self._monitor.stop()
-        with_stuck = self._shell.snapshot(MAX_PICTURES, stuck=True)
         self._monitor.sample()
         self._take()
-        self._add(findings(with_stuck.coroutines, BUILT_IN))
-        self._add(findings(with_stuck.dead, [DiedUnseen(self._died_unseen)]))
+        pictures = self._shell.snapshot(MAX_PICTURES, stuck=True)
+        self._add(findings(pictures.coroutines, BUILT_IN))
+        self._add(findings(pictures.dead, [DiedUnseen(self._died_unseen)]))
 
-    def _died_unseen(self, number: int) -> bool:
-        return self._shell.failures.of(number) is not None
+    def _refuse_unknown(self) -> None:
+        lints = (*BUILT_IN, *self._shell.plugins.lints())
+        known = [*_MEMORABLE, *(lint.name for lint in lints)]
+        for name in sorted(self._names.difference(known)):
+            hint = nearest(name, known)
+            raise CommandError(f"no lint {name!r}{f', did you mean {hint!r}?' if hint else ''}")
 
     def _take(self) -> None:
         if self._monitor.latest is not None:
@@ -79,7 +73,10 @@ class Denied:
     def _add(self, found: Iterable[Finding]) -> None:
         for finding in found:
             if finding.lint in self._names:
-                self.found.setdefault((finding.lint, finding.coroutine), finding)
+                self._found.setdefault((finding.lint, finding.coroutine), finding)
+
+    def _died_unseen(self, number: int) -> bool:
+        return self._shell.failures.of(number) is not None
 
 
 class _ShellFacts(Facts):

@@ -158,9 +158,7 @@ class ShellReport:
 
     def tell(self, event: Event) -> None:
         """Show it, if it is for people."""
-        if event.kind == "summary":
-            self._output.say(ending_line(event))
-        elif is_message(event):
+        if is_message(event):
             self._output.notice(message_of(event), "warning" if event.kind == "warning" else "error")
 
     def close(self) -> None:

@@ -1,0 +1,56 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from coshell.deadline import Deadline
+
+
+def test_what_ends_in_time_is_left_alone():
+    pushed = []
+    with Deadline(
+        60, lambda: pushed.append("expired"), lambda: bool(pushed.append("interrupted"))
+    ) as deadline:
+        pass
+    assert not deadline.expired
+    assert pushed == []
+
+
+def test_what_does_not_end_in_time_is_told_first_and_interrupted_then():
+    happened, interrupted = [], threading.Event()
+
+    def interrupt():
+        happened.append("interrupted")
+        interrupted.set()
+        return True
+
+    with Deadline(0.01, lambda: happened.append("expired"), interrupt) as deadline:
+        assert interrupted.wait(10)
+    assert deadline.expired
+    assert happened == ["expired", "interrupted"]
+
+
+def test_what_waits_for_no_coroutine_hears_a_signal():
+    reading, writing = os.pipe()
+    with pytest.raises(KeyboardInterrupt), Deadline(0.01, lambda: None, lambda: False, push_s=0.01):
+        os.read(reading, 1)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_nobody_is_signalled_who_would_not_hear_it():
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        pushes = threading.Semaphore(0)
+        with Deadline(0.01, lambda: None, lambda: bool(pushes.release()), push_s=0.01):
+            assert pushes.acquire(timeout=10)
+            assert pushes.acquire(timeout=10)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def test_no_thread_is_left_behind():
+    with Deadline(60, lambda: None, lambda: True):
+        pass
+    assert "coshell deadline" not in [thread.name for thread in threading.enumerate()]
