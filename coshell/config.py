@@ -64,16 +64,13 @@ def _yes_no(value: Any) -> bool:
 
 
 def _seconds(value: Any) -> float:
-    seconds = (
-        float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else _parsed_s(value)
-    )
+    try:
+        seconds = float(value) if type(value) in {int, float} else parse_duration(str(value))
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < 1e9:
         raise ValueError("a duration above 0, as in 300ms")
     return seconds
-
-
-def _parsed_s(value: Any) -> float:
-    return parse_duration(str(value))
 
 
 def _number_or_none(value: Any) -> int | None:
@@ -148,9 +145,7 @@ class Settings:
         try:
             return replace(self, **{found.name: found.metadata["parse"](value)})
         except (ValueError, TypeError) as error:
-            raise SettingError(
-                f"{key}: {value!r} is not {error}" if "not a" not in str(error) else f"{key}: {error}"
-            ) from None
+            raise SettingError(f"{key}: {value!r} is not {error}") from None
 
 
 def keys() -> list[str]:
@@ -237,12 +232,14 @@ def _read_file(path: Path) -> dict[str, Any]:
         SettingError: it is not ours to trust, or nests.
     """
     try:
-        with path.open("rb") as file:
-            _refuse_strangers(os.fstat(file.fileno()))
-            found = tomllib.loads(file.read(MAX_FILE_BYTES).decode())
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )  # a pipe must not hang the shell
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    return found
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - not a path
+        _refuse_strangers(os.fstat(descriptor))
+        return tomllib.loads(file.read(MAX_FILE_BYTES).decode())
 
 
 def _refuse_strangers(status: os.stat_result) -> None:

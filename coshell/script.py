@@ -11,9 +11,10 @@ from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from .batch import USAGE, grammar_for_files
 from .reading import MAX_LINE_BYTES, ReadError
-from .report import ShellReport
-from .runner import USAGE, Runner, grammar_for_files, refusal
+from .report import ShellReport, refusal
+from .step_runner import StepRunner
 from .steps import LineSplitter, SessionError, Step
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def run_lines(shell: Shell, lines: Iterable[str], name: str) -> int:
         The exit code: 0, that of the step that failed, or the one that the script gives to `quit`.
     """
     report = ShellReport(shell.output)
-    with Runner(shell, report, strict=True) as runner:
+    with StepRunner(shell, report, strict=True) as runner:
         try:
             runner.run(_steps_of(shell, lines, name))
         except (SessionError, ReadError) as error:

@@ -245,6 +245,7 @@ class Shell:
         self.monitor: Any = None
         self.bridge = self._new_bridge()
         self._told_standstill: set[int] = set()
+        self._level_before = coloop.memory.level()
         self._fill_names()
         for command in built_in():
             self.commands.register(command)
@@ -254,14 +255,17 @@ class Shell:
     def start(self, *, plugins: bool = False) -> None:
         """Start the scheduler, and load the installed plugins if they are wanted."""
         self.output.raw = self.settings.raw
-        coloop.memory.set_level(self.settings.level)
         self.bridge.start()
         if plugins:
             self.plugins.load_entry_points()
+        # Last, because imports take several times as long while allocations are traced.
+        self._level_before = coloop.memory.level()
+        coloop.memory.set_level(self.settings.level)
 
     def close(self) -> bool:
         """Cancel all coroutines and let go of everything; False if a coroutine could not be ended."""
         ended = self.bridge.stop()
+        coloop.memory.set_level(self._level_before)
         if "plugins" in self.__dict__:
             self.plugins.close()
         self.output.close()
