@@ -1,0 +1,119 @@
+"""The labs are listed, run and checked; and every one of them holds."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coshell.console import Capture
+from coshell.shell import Result, Shell
+from coshell_plugins import labs
+
+NAMES = [lab.name for lab in labs.all_labs()]
+
+
+@pytest.fixture
+def console() -> Capture:
+    return Capture()
+
+
+@pytest.fixture
+def shell(console: Capture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    with Shell(console=console) as shell:
+        shell.plugins.load("coshell_plugins.labs")
+        yield shell
+
+
+@pytest.fixture
+def small_labs(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two labs of a line or two, instead of those that we ship."""
+    (tmp_path / "good.cosh").write_text(
+        "# good: it holds\n#\n# A story\n# of two lines.\n\nx = 41\n@assert x == 41\n"
+    )
+    (tmp_path / "wrong.cosh").write_text("# wrong: it does not hold\nx = 41\n@assert x == 42\n")
+    monkeypatch.setattr(sys.modules["coshell_plugins.labs"], "FOLDER", tmp_path)
+    return tmp_path
+
+
+def do(shell: Shell, line: str) -> Result:
+    result = shell.execute(line)
+    assert result.ok, result.error
+    return result
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lab_holds(shell: Shell, name: str) -> None:
+    (result,) = do(shell, f"labs {name} --check").value
+    assert (result.state, result.why) == ("passed", "")
+    assert result.asserts >= 10
+
+
+@pytest.mark.parametrize("lab", labs.all_labs(), ids=NAMES)
+def test_a_lab_tells_its_story(lab: labs.Lab) -> None:
+    assert lab.about
+    assert len(lab.story) > 200
+
+
+def test_both_labs_of_the_tutorial_are_there() -> None:
+    assert NAMES == ["recv-buffer", "stacks"]
+
+
+def test_they_are_listed(shell: Shell, console: Capture) -> None:
+    assert [lab.name for lab in do(shell, "labs").records] == NAMES
+    assert [line.split()[0] for line in console.lines()] == ["NAME", *NAMES]
+
+
+def test_the_list_is_json_with_the_stories(shell: Shell, console: Capture, small_labs: Path) -> None:
+    do(shell, "labs --json")
+    assert json.loads(console.lines()[0]) == {
+        "name": "good",
+        "about": "it holds",
+        "story": "A story of two lines.",
+        "file": str(small_labs / "good.cosh"),
+    }
+
+
+def test_a_lab_that_is_run_leaves_what_it_made(shell: Shell, small_labs: Path) -> None:
+    do(shell, "labs good")
+    assert shell.evaluate("x") == 41
+
+
+def test_a_lab_that_fails_here_fails_the_line(shell: Shell, small_labs: Path) -> None:
+    assert not shell.execute("labs wrong").ok
+
+
+def test_a_check_runs_all_in_processes_of_their_own(shell: Shell, small_labs: Path, console: Capture) -> None:
+    (small_labs / "wrong.cosh").unlink()
+    (result,) = do(shell, "labs --check").value
+    assert (result.name, result.state, result.commands, result.asserts) == ("good", "passed", 1, 1)
+    assert "x" not in shell.names
+    assert console.lines()[1].split()[:2] == ["good", "passed"]
+
+
+def test_a_check_names_what_does_not_hold(shell: Shell, small_labs: Path, console: Capture) -> None:
+    result = shell.execute("labs --check")
+    assert (result.ok, result.error, result.exit_code) == (False, "1 of 2 labs failed: wrong", 1)
+    assert [line.split()[:2] for line in console.lines()[1:3]] == [["good", "passed"], ["wrong", "failed"]]
+    assert console.lines()[-1] == "! wrong.cosh:3: @assert x == 42 failed: 41"
+
+
+def test_a_file_that_cannot_be_run_is_a_failure_with_its_reason(shell: Shell, small_labs: Path) -> None:
+    (small_labs / "wrong.cosh").write_text("@nonsense\n")
+    with pytest.raises(Exception, match="1 of 1 labs failed: wrong"):
+        shell.evaluate("co.labs('wrong', check=True)")
+
+
+def test_a_check_from_a_coroutine_lets_the_others_run(shell: Shell, small_labs: Path) -> None:
+    do(shell, "ticks = []\n")
+    do(shell, "def tick():\n    while True:\n        ticks.append(1); sleep(0.001)\n")
+    do(shell, "ticking = go(tick)")
+    assert shell.evaluate("co.labs('good', check=True)")[0].state == "passed"
+    assert shell.evaluate("len(ticks)") > 10
+
+
+def test_an_unknown_lab_is_named_with_those_that_there_are(shell: Shell) -> None:
+    assert shell.execute("labs nonsense").error == "no lab 'nonsense'; there are recv-buffer, stacks"
