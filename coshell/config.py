@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .text import nearest
-from .values import parse_duration
+from .values import Duration, parse_duration
 
 USER_FILE: Final = "coshell/config.toml"
 LOCAL_FILE: Final = "coshell.toml"
@@ -63,14 +63,14 @@ def _yes_no(value: Any) -> bool:
     raise ValueError("on or off")
 
 
-def _seconds(value: Any) -> float:
+def _seconds(value: Any) -> Duration:
     try:
         seconds = float(value) if type(value) in {int, float} else parse_duration(str(value))
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < 1e9:
         raise ValueError("a duration above 0, as in 300ms")
-    return seconds
+    return Duration(seconds)
 
 
 def _number_or_none(value: Any) -> int | None:
@@ -116,7 +116,7 @@ class Settings:
         "real", _one_of("real", "virtual"), "virtual: time passes only while a statement waits"
     )
     seed: int | None = _setting(None, _number_or_none, "the order in which coroutines run")
-    timeout: float = _setting(5.0, _seconds, "how long @wait and @idle wait")
+    timeout: float = _setting(Duration(5.0), _seconds, "how long @wait and @idle wait")
     errors: str = _setting("short", _one_of("short", "verbose", "plain"), "how much is shown of an error")
     color: str = _setting("auto", _one_of("auto", "always", "never"), "whether there are colours")
     ascii: bool = _setting(False, _yes_no, "nothing but ASCII on the screen")
@@ -124,7 +124,7 @@ class Settings:
     json: bool = _setting(False, _yes_no, "results as JSON")
     raw: bool = _setting(False, _yes_no, "let foreground prints pass control characters", local=False)
     toolbar: bool = _setting(True, _yes_no, "show the bar")
-    refresh: float = _setting(0.5, _seconds, "between two looks at the scheduler")
+    refresh: float = _setting(Duration(0.5), _seconds, "between two looks at the scheduler")
     vi: bool = _setting(False, _yes_no, "keys as in vi")
     history_file: str | None = _setting(None, _path_or_none, "where typed lines are kept", local=False)
 

@@ -50,7 +50,7 @@ def help_(shell: Shell, topic: Any) -> list[Topic] | str:
     if topic is None:
         return [Topic(c.name, c.summary, c.usage(), c.owner) for c in shell.commands]
     if not isinstance(topic, str):
-        return _about_object(getattr(topic, "__name__", type(topic).__name__), topic)
+        return _about_object(str(getattr(topic, "__name__", type(topic).__name__)), topic)
     name = topic.strip().removeprefix(":")
     if name in shell.commands:
         return shell.commands.get(name).help()
@@ -65,11 +65,13 @@ def help_(shell: Shell, topic: Any) -> list[Topic] | str:
 
 def _about_object(name: str, value: Any) -> str:
     """Its signature and its documentation, found without running any code of its own."""
-    kind = value if isinstance(value, type) else type(value)
-    documented = (
-        value if inspect.isroutine(value) or inspect.isclass(value) or inspect.ismodule(value) else kind
-    )
-    head = f"{name}{_signature(documented)}" if documented is value else f"{name}: {kind.__name__}"
+    from coshell.shell import CommandFunction
+
+    if isinstance(value, CommandFunction):
+        return str(value.__doc__)
+    speaks_for_itself = inspect.isroutine(value) or inspect.isclass(value) or inspect.ismodule(value)
+    documented = value if speaks_for_itself else type(value)
+    head = f"{name}{_signature(value)}" if speaks_for_itself else f"{name}: {type(value).__name__}"
     return printable(f"{head}\n\n{inspect.getdoc(documented) or 'no documentation'}")
 
 
