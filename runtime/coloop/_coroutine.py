@@ -88,7 +88,7 @@ class Coroutine:
         self.parent_id = parent_id
         self.busy_s = 0.0
         self.switches = 0
-        self.context: contextvars.Context | None = contextvars.copy_context()
+        self.context: contextvars.Context | None = None
         self._scheduler = scheduler
         self._greenlet: greenlet | None = None
         self._site = site

@@ -161,6 +161,7 @@ class TracemallocLedger:
         # In one breath: another thread may settle too, and no difference must be counted twice.
         before, self._last_bytes = self._last_bytes, now
         tally.add(now - before)
+        self._last_bytes = tracemalloc.get_traced_memory()[0]  # the numbers made here are not the next one's
 
     def total(self) -> int:
         """What tracemalloc traces at this moment."""

@@ -27,6 +27,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from time import perf_counter
 from types import FrameType
 from typing import Any, Final
@@ -197,6 +198,9 @@ class Scheduler:
         )
         self.exposed = None
         now = perf_counter()
+        if memory.ledger is not None:
+            self.settle()  # the handle is the spawner's; what follows is freed by the scheduler
+        coroutine.context = copy_context()
         worker = self._workers.pop() if self._workers else self._hire()
         self.spawned += 1
         self.living[coroutine.id] = coroutine
@@ -206,6 +210,8 @@ class Scheduler:
         worker.gr_context = coroutine.context
         self._job = (coroutine, fn, args, kwargs if kwargs is not None else {})
         self._callers.append(spawner)
+        if memory.ledger is not None:
+            self._charge_switch()
         try:
             self._leave(now, coroutine)
         except Exception:  # it has not begun; at the recursion limit no function can be called to say so
@@ -252,6 +258,7 @@ class Scheduler:
     def _work(self) -> None:
         """The life of a worker: one job after the other, until it is woken without one."""
         self._root.switch()
+        self._charge_switch()
         while self._job is not None:
             self._run_job()
             getcurrent().gr_context = None  # it would hold what the dead one has set there
@@ -262,6 +269,8 @@ class Scheduler:
         """Run one coroutine from its first line to its last deferred call."""
         assert self._job is not None
         (coroutine, fn, args, kwargs), self._job = self._job, None
+        if memory.ledger is not None:
+            self._charge_switch()
         try:
             coroutine._value = self._call(coroutine, fn, args, kwargs)
         except BaseException as error:
@@ -292,6 +301,7 @@ class Scheduler:
 
     def _end(self, coroutine: Coroutine) -> None:
         """It has run to its end: tell those who wait for it, and let go of all it held."""
+        self.settle()
         error = coroutine._error
         if error is None:
             coroutine._state = DONE
@@ -304,7 +314,6 @@ class Scheduler:
         coroutine._ended_at = self.clock.now()
         coroutine._greenlet = coroutine.context = coroutine._interrupts = coroutine._defers = None
         self.living.pop(coroutine.id, None)
-        self.settle()
         self.graves.append(_snapshot.grave_of(coroutine))
         if memory.ledger is not None:
             memory.bury(coroutine._tally, coroutine._site or "?")
@@ -347,6 +356,8 @@ class Scheduler:
             worker = target._greenlet
         del target  # else this frame, switched out, would hold it until long after its end
         worker.switch()
+        if ledger is not None:
+            self._charge_switch()
 
     def _pop_caller(self) -> Coroutine | None:
         """The spawner to which the running one returns; None is the root."""
@@ -374,6 +385,13 @@ class Scheduler:
         ledger = memory.ledger
         if ledger is not None:
             ledger.settle(memory.outside if me is None else me._tally)
+
+    @staticmethod
+    def _charge_switch() -> None:
+        """What the scheduler itself takes is nobody's heap, nor are the copies of C stacks that a switch makes."""
+        ledger = memory.ledger
+        if ledger is not None:
+            ledger.settle(memory.outside)
 
     def _serve_hirers(self) -> None:
         """In the root: somebody asked for a worker, and waits for it."""
