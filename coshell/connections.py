@@ -7,11 +7,11 @@ by side, and where they differ it is said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from coloop import Snapshot, SocketPicture
+from coloop import SocketPicture
 
 from .render import Column
 from .text import printable
@@ -92,15 +92,14 @@ COLUMNS: Final = (
 )
 
 
-def connections(snapshot: Snapshot, names: Mapping[int, str]) -> list[Connection]:
-    """A record for each socket and listener of a picture.
+def connections(sockets: Iterable[SocketPicture], names: Mapping[int, str]) -> list[Connection]:
+    """A record for each socket and listener.
 
     Args:
-        snapshot: the picture.
-        names: what they are called, by number; the others are called as the coroutine that they belong to.
+        sockets: their pictures.
+        names: what they are called, by number.
     """
-    owners = {picture.id: picture.name for picture in snapshot.coroutines}
-    return [_connection(s, names.get(s.id) or owners.get(s.owner, "")) for s in snapshot.sockets]
+    return [_connection(picture, names.get(picture.id, "")) for picture in sockets]
 
 
 def _connection(picture: SocketPicture, name: str) -> Connection:

@@ -18,6 +18,7 @@ from typing import Final
 
 from coloop import CoroutinePicture, Snapshot, SocketPicture
 
+from .bridge import SHELL
 from .lints import Finding
 from .roster import StackSize
 from .text import plural, printable
@@ -26,6 +27,7 @@ from .values import Bytes, Count, Duration
 MAX_ANCESTORS: Final = 20
 _TYPED: Final = re.compile(r"(<[^>]+>):(\d+) ")
 _SHELL: Final = f"{Path(__file__).parent}/"
+_COMMANDS: Final = f"{_SHELL}commands/"
 MAX_CHILDREN_NAMED: Final = 10
 
 
@@ -123,11 +125,11 @@ class Portrait:
 
 
 def places(stack: Iterable[traceback.FrameSummary]) -> tuple[Place, ...]:
-    """A stack as `Coroutine.stack()` gives it, in our form, without the shell's own frames."""
+    """A stack as `Coroutine.stack()` gives it, in our form, without the machinery of the shell."""
     return tuple(
         Place(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}", (frame.line or "").strip())
         for frame in stack
-        if not frame.filename.startswith(_SHELL)
+        if not frame.filename.startswith(_SHELL) or frame.filename.startswith(_COMMANDS)
     )
 
 
@@ -158,14 +160,14 @@ def standing(picture: CoroutinePicture, snapshot: Snapshot, stack: Sequence[Plac
 
 def _doing(picture: CoroutinePicture) -> str:
     if picture.outcome is not None:
-        return f"{picture.outcome}, {Duration(picture.ended_ago_s or 0.0)} ago"
+        return f"{picture.outcome}{'' if picture.ended_ago_s is None else f', {Duration(picture.ended_ago_s)} ago'}"
     if picture.running_for_s:
         return f"running for {Duration(picture.running_for_s)}"
     return f"waiting on {picture.waiting_on}" if picture.waiting_on else picture.state
 
 
 def _why_no_stack(picture: CoroutinePicture, snapshot: Snapshot) -> str:
-    if picture.ended_ago_s is not None:
+    if picture.outcome is not None:
         return f"it has ended, and its stack with it{f' (err {picture.id})' if picture.state == 'failed' else ''}"
     if not snapshot.responsive:
         hog = snapshot.hog
@@ -177,6 +179,8 @@ def _chain(picture: CoroutinePicture, snapshot: Snapshot) -> Iterable[Ancestor]:
     living = {known.id: known for known in snapshot.coroutines}
     known_ones = {known.id: known for known in snapshot.dead} | living
     for _ in range(MAX_ANCESTORS):
+        if picture.parent_id is None and picture.name == SHELL:
+            return
         parent = None if picture.parent_id is None else known_ones.get(picture.parent_id)
         name = parent.name if parent else ""
         yield Ancestor(picture.parent_id, name, picture.parent_id in living, picture.spawned_at)
@@ -186,9 +190,21 @@ def _chain(picture: CoroutinePicture, snapshot: Snapshot) -> Iterable[Ancestor]:
 
 
 def portrait(
-    picture: CoroutinePicture, snapshot: Snapshot, stack: Sequence[Place] | None, warnings: Sequence[Finding]
+    picture: CoroutinePicture,
+    snapshot: Snapshot,
+    stack: Sequence[Place] | None,
+    children: Sequence[int],
+    warnings: Sequence[Finding],
 ) -> Portrait:
-    """Put together all that is known of a coroutine; arguments as for `standing`."""
+    """Put together all that is known of a coroutine.
+
+    Args:
+        picture: the coroutine.
+        snapshot: the picture it is from.
+        stack: its calls; None if they could not be read.
+        children: the living coroutines that it started.
+        warnings: what the lints say of it.
+    """
     return Portrait(
         id=picture.id,
         name=picture.name,
@@ -207,8 +223,8 @@ def portrait(
         sockets=tuple(
             socket_line(socket, picture.id) for socket in snapshot.sockets if _concerns(socket, picture.id)
         ),
-        children=tuple(other.id for other in snapshot.coroutines if other.parent_id == picture.id),
-        warnings=tuple(finding.sentence for finding in warnings if finding.coroutine == picture.id),
+        children=tuple(children),
+        warnings=tuple(finding.sentence for finding in warnings),
         standing=standing(picture, snapshot, stack),
     )
 
@@ -261,7 +277,7 @@ def portrait_lines(shown: Portrait) -> list[str]:
     facts = [
         ("time", f"{shown.age} old, ran for {shown.busy}, switched to {plural(shown.switches, 'time')}"),
         ("heap", _heap_fact(shown)),
-        ("stack", "" if shown.stack is None else f"{Bytes(shown.stack)}, {plural(shown.stack.frames, 'frame')} deep"),
+        ("stack", _stack_fact(shown)),
         ("holds", f"{plural(shown.timers, 'timer')}, {plural(shown.defers, 'deferred call')}"),
         *(("socket", line) for line in shown.sockets),
         ("children", _children_fact(shown.children)),
@@ -277,6 +293,10 @@ def _heap_fact(shown: Portrait) -> str:
         return "not traced"
     limit = f", limit {shown.limit}" if shown.limit is not None else ""
     return f"{shown.heap}, peak {shown.heap_peak}, allocated {shown.allocated} in all{limit}"
+
+
+def _stack_fact(shown: Portrait) -> str:
+    return "" if shown.stack is None else f"{Bytes(shown.stack)}, {plural(shown.stack.frames, 'frame')} deep"
 
 
 def _children_fact(children: Sequence[int]) -> str:

@@ -12,6 +12,7 @@ its variables are its own, so that a thousand of them do not share one loop coun
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
@@ -39,13 +40,14 @@ class Call:
     kwargs: dict[str, Any] = field(default_factory=dict)
 
 
-def calls(source: str, filename: str, names: dict[str, Any]) -> Callable[[int], Call]:
+def calls(source: str, filename: str, names: dict[str, Any], *, counted: bool) -> Callable[[int], Call]:
     """Compile what stands behind `go`.
 
     Args:
         source: a call, or a block (`:` and indented lines).
         filename: what tracebacks call it.
         names: the global names of the code.
+        counted: bind `i`; otherwise an `i` is the user's own.
 
     Returns:
         A function from the value of `i` to the call that is to be made.
@@ -54,20 +56,26 @@ def calls(source: str, filename: str, names: dict[str, Any]) -> Callable[[int], 
         CommandError: it is neither.
         SyntaxError: it is no Python.
     """
+    parameters = [COUNTER] if counted else []
     if source.startswith(":"):
-        block = _function(ast.parse(f"def {BLOCK_NAME}({COUNTER}){source}\n", filename), filename, names)
-        return lambda i: Call(block, (i,))
-    evaluate = _function(_taken_apart(source.strip(), filename), filename, names)
-    return lambda i: cast("Call", evaluate(_take_apart, i))
+        block = _function(_block(source, filename, parameters), filename, names)
+        return lambda i: Call(block, (i,) if counted else ())
+    evaluate = _function(_taken_apart(source.strip(), filename, parameters), filename, names)
+    return lambda i: cast("Call", evaluate(_take_apart, *[i] * counted))
 
 
-def _taken_apart(source: str, filename: str) -> ast.Module:
+def _block(source: str, filename: str, parameters: list[str]) -> ast.Module:
+    module: ast.Module = _parsed(f"def {BLOCK_NAME}({', '.join(parameters)}){source}\n", filename, "exec")
+    return module
+
+
+def _taken_apart(source: str, filename: str, parameters: list[str]) -> ast.Module:
     """`f(x)` as `lambda take_apart, i: take_apart(f, x)`."""
-    call = ast.parse(source, filename, "eval").body
+    call = _parsed(source, filename, "eval").body
     if not isinstance(call, ast.Call):
         raise CommandError(f"go starts a call, as in `go f(1)`: {_instead_of(call)}")
-    parameters = [ast.arg(_TAKE_APART), ast.arg(COUNTER)]
-    arguments = ast.arguments(posonlyargs=[], args=parameters, kwonlyargs=[], kw_defaults=[], defaults=[])
+    args = [ast.arg(name) for name in (_TAKE_APART, *parameters)]
+    arguments = ast.arguments(posonlyargs=[], args=args, kwonlyargs=[], kw_defaults=[], defaults=[])
     body = ast.Call(ast.Name(_TAKE_APART, ast.Load()), [call.func, *call.args], call.keywords)
     return ast.fix_missing_locations(ast.Module([ast.Expr(ast.Lambda(arguments, body))], []))
 
@@ -85,7 +93,15 @@ def _instead_of(expression: ast.expr) -> str:
     return f"{text} is none"
 
 
+def _parsed(source: str, filename: str, mode: str) -> Any:
+    """As `ast.parse`, of which no frame appears in the traceback of a `SyntaxError` this way."""
+    return compile(source, filename, mode, ast.PyCF_ONLY_AST, dont_inherit=True)
+
+
 def _function(module: ast.Module, filename: str, names: dict[str, Any]) -> FunctionType:
     """The one function that a module consists of, without running the module."""
     code = compile(module, filename, "exec", dont_inherit=True)
-    return FunctionType(next(part for part in code.co_consts if isinstance(part, CodeType)), names)
+    inner = next(part for part in code.co_consts if isinstance(part, CodeType))
+    if inner.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+        raise CommandError("go cannot yield: nobody would ask for the values; send them through a Channel")
+    return FunctionType(inner, names)

@@ -51,7 +51,7 @@ def go(
         raise UsageError(f"go: -n {count}: at least one is needed")
     filename = shell.interpreter.remember(f"go{call}" if call.startswith(":") else f"go {call}")
     try:
-        parts = calls(call, filename, shell.names)
+        parts = calls(call, filename, shell.names, counted=count is not None)
     except SyntaxError:
         _refuse_option(call)
         raise

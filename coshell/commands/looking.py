@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
-from coloop import CoroutinePicture, Snapshot
+from coloop import CoroutinePicture
+from coshell.closeup import close_up, stacks
 from coshell.command import Arg, Command, CommandError, UsageError
 from coshell.failures import Death
 from coshell.lints import BUILT_IN, DiedUnseen, Finding, HeapGrowing, findings
 from coshell.listing import Listing, fitted, lines_of, listing
-from coshell.naming import find, number_in, ranges
+from coshell.naming import number_in, ranges
 from coshell.portrait import (
-    Place,
     Portrait,
     Standing,
-    place_of,
-    places,
     portrait,
     portrait_lines,
     standing,
@@ -45,9 +42,6 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 200
 MAX_STACKS: Final = 200
 STUCK_SEARCHED: Final = 1000  # coroutines; the search walks the heap, and nobody runs meanwhile
-ANSWER_PATIENCE_S: Final = 0.25
-
-T = TypeVar("T")
 
 
 # -- ps --------------------------------------------------------------------------------------------
@@ -112,35 +106,29 @@ def look_at(shell: Shell, limit: int | None = None, *, all_dead: bool = False) -
     snapshot = shell.snapshot(limit)
     if snapshot.responsive and snapshot.live <= STUCK_SEARCHED:
         snapshot = shell.snapshot(limit, stuck=True)
-    dead = snapshot.dead if all_dead else recent_dead(snapshot.dead)
+    pictures = [*snapshot.coroutines, *(snapshot.dead if all_dead else recent_dead(snapshot.dead))]
+    if snapshot.hog is not None and snapshot.hog.id not in {picture.id for picture in pictures}:
+        pictures.append(snapshot.hog)
     sample = shell.monitor.latest if shell.monitor is not None else None
     return Look(
         snapshot=snapshot,
         heap_rates={} if sample is None else sample.heap_rates,
-        findings=[
-            *_findings(shell, snapshot, dead),
-            *(_growing(sample.findings, snapshot) if sample else ()),
-        ],
+        findings=[*_findings(shell, pictures), *_growing(shell, pictures)],
         columns=shell.plugins.ps_columns(),
     )
 
 
-def _findings(shell: Shell, snapshot: Snapshot, dead: Iterable[CoroutinePicture]) -> list[Finding]:
-    lints = (
-        *BUILT_IN,
-        DiedUnseen(lambda number: shell.failures.of(number) is not None),
-        *shell.plugins.lints(),
-    )
-    pictures = [*snapshot.coroutines, *dead]
-    if snapshot.hog is not None and snapshot.hog not in pictures:
-        pictures.append(snapshot.hog)
-    return findings(pictures, lints)
+def _findings(shell: Shell, pictures: Iterable[CoroutinePicture]) -> list[Finding]:
+    unseen = DiedUnseen(lambda number: shell.failures.of(number) is not None)
+    return findings(pictures, (*BUILT_IN, unseen, *shell.plugins.lints()))
 
 
-def _growing(known: Iterable[Finding], snapshot: Snapshot) -> list[Finding]:
-    """Only whoever has looked before can tell this."""
-    living = {picture.id for picture in snapshot.coroutines}
-    return [finding for finding in known if finding.lint == HeapGrowing.name and finding.coroutine in living]
+def _growing(shell: Shell, pictures: Iterable[CoroutinePicture]) -> list[Finding]:
+    """Only whoever looks all the time can tell whose heap grows."""
+    sample = shell.monitor.latest if shell.monitor is not None else None
+    known = sample.findings if sample is not None else ()
+    numbers = {picture.id for picture in pictures}
+    return [finding for finding in known if finding.lint == HeapGrowing.name and finding.coroutine in numbers]
 
 
 # -- where, show -----------------------------------------------------------------------------------
@@ -150,15 +138,23 @@ def where(shell: Shell, coroutine: Any, all: bool) -> Standing | list[Standing]:
     """Where a coroutine stands, or all of them."""
     if all == (coroutine is not None):
         raise UsageError("where: one coroutine, or --all")
-    if coroutine is not None:
-        picture, snapshot = _picture(shell, coroutine)
-        return standing(picture, snapshot, _stacks(shell, snapshot, [picture.id]).get(picture.id))
-    snapshot = shell.snapshot()
-    shown_ones = snapshot.coroutines[:MAX_STACKS]
-    stacks = _stacks(shell, snapshot, [picture.id for picture in shown_ones])
-    found = [standing(picture, snapshot, stacks.get(picture.id)) for picture in shown_ones]
-    more = len(snapshot.coroutines) - len(found)
-    return listing(shell, found, footer=[f"and {more:,} more: ps --group"] if more else [])
+    if all:
+        return _everywhere(shell)
+    seen = close_up(shell, coroutine)
+    return standing(seen.picture, seen.snapshot, seen.stack)
+
+
+def _everywhere(shell: Shell) -> Listing[Standing]:
+    """The first of the living, and the one that lets nobody run, if there is one."""
+    snapshot = shell.snapshot(MAX_STACKS)
+    pictures = list(snapshot.coroutines)
+    if snapshot.hog is not None and snapshot.hog.id not in {picture.id for picture in pictures}:
+        pictures.append(snapshot.hog)
+    living = (shell.scheduler.coroutine(picture.id) for picture in pictures)
+    read = stacks(shell, [one for one in living if one is not None])
+    found = [standing(picture, snapshot, read.get(picture.id)) for picture in pictures]
+    more = snapshot.live - len(found)
+    return listing(shell, found, footer=[f"and {more:,} more: ps --group"] if more > 0 else [])
 
 
 def _where_lines(value: Standing | Listing[Standing], width: int) -> list[str]:
@@ -169,62 +165,17 @@ def _where_lines(value: Standing | Listing[Standing], width: int) -> list[str]:
 
 def show(shell: Shell, coroutine: Any) -> Portrait:
     """All that is known of a coroutine."""
-    picture, snapshot = _picture(shell, coroutine)
-    if snapshot.responsive:
-        snapshot = shell.snapshot(stuck=True)
-        picture = next((p for p in (*snapshot.coroutines, *snapshot.dead) if p.id == picture.id), picture)
-    stack = _stacks(shell, snapshot, [picture.id]).get(picture.id)
-    return portrait(picture, snapshot, stack, look_at(shell, all_dead=True).findings)
+    seen = close_up(shell, coroutine)
+    snapshot, picture = seen.snapshot, seen.picture
+    if snapshot.responsive and snapshot.live <= STUCK_SEARCHED:
+        stuck = any(p.id == picture.id and p.stuck for p in shell.snapshot(stuck=True).coroutines)
+        picture = replace(picture, stuck=stuck)
+    warnings = [*_findings(shell, [picture]), *_growing(shell, [picture])]
+    return portrait(picture, snapshot, seen.stack, seen.children, warnings)
 
 
 def _show_lines(value: Portrait, width: int) -> list[str]:
     return fitted(portrait_lines(value), width)
-
-
-def _picture(shell: Shell, ref: Any) -> tuple[CoroutinePicture, Snapshot]:
-    """The picture of the coroutine that is meant, and the whole that it is a part of."""
-    found = find(shell, ref)
-    snapshot = shell.snapshot()
-    everybody = (*snapshot.coroutines, *snapshot.dead)
-    picture = next((picture for picture in everybody if picture.id == found.id), None)
-    if picture is not None:
-        return picture, snapshot
-    if isinstance(found, CoroutinePicture):
-        return found, snapshot
-    raise CommandError(f"co#{found.id} {found.name} has ended, and nothing else is remembered of it")
-
-
-def _stacks(shell: Shell, snapshot: Snapshot, numbers: list[int]) -> dict[int, tuple[Place, ...]]:
-    """The stacks of some coroutines, as far as they can be read now."""
-    if not snapshot.responsive:
-        hog = snapshot.hog
-        return {} if hog is None else {hog.id: tuple(map(place_of, snapshot.hog_stack))}
-    scheduler = shell.scheduler
-
-    def read() -> dict[int, tuple[Place, ...]]:
-        living = [found for number in numbers if (found := scheduler.coroutine(number)) is not None]
-        return {coroutine.id: places(coroutine.stack()) for coroutine in living}
-
-    return _asked_on_its_thread(shell, read) or {}
-
-
-def _asked_on_its_thread(shell: Shell, question: Callable[[], T]) -> T | None:
-    """What a function gives that must run on the scheduler's thread; None if it does not come to it soon."""
-    scheduler = shell.scheduler
-    if threading.get_ident() == scheduler.thread_id:
-        return question()
-    answers: list[T] = []
-    answered = threading.Event()
-
-    def answer() -> None:
-        try:
-            answers.append(question())
-        finally:
-            answered.set()
-
-    scheduler.call_soon_threadsafe(answer)
-    answered.wait(ANSWER_PATIENCE_S)
-    return answers[0] if answers else None
 
 
 # -- err -------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import coloop
 from coloop import Coroutine, Server, Snapshot, memory
+from coshell.closeup import close_up
 from coshell.command import Arg, Command, CommandError
 from coshell.listing import fitted
-from coshell.naming import find
 from coshell.roster import APPROXIMATE
 from coshell.text import cut, plural, printable
 from coshell.values import Bytes, Count
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LARGEST_SHOWN: Final = 3
 NAME_WIDTH: Final = 28
+MAX_SURVEYED: Final = 10_000  # coroutines; a look at so many takes about a third of a second
 
 
 # -- mem -------------------------------------------------------------------------------------------
@@ -56,7 +57,7 @@ class Ledgers:
         attributed: both together.
         unattributed: traced, but allocated in no coroutine.
         traced: attributed and unattributed together.
-        stacks: stacks of the living coroutines, which are not in the heap.
+        stacks: stacks of the living coroutines, which are not in the heap; None if nobody has counted.
         rss: resident memory of the process.
         uss: what only this process holds.
         pss: with its share of what several hold.
@@ -65,7 +66,7 @@ class Ledgers:
         collected: objects that it has freed.
         uncollectable: objects that it could not free.
         waiting: allocations since it last ran, for each of its generations.
-        largest: the coroutines that hold most.
+        largest: the coroutines that hold most; nobody, if there are too many to look at each.
         residues: the places of birth whose dead hold most.
     """
 
@@ -77,7 +78,7 @@ class Ledgers:
     attributed: Bytes | None
     unattributed: Bytes | None
     traced: Bytes | None
-    stacks: Bytes
+    stacks: Bytes | None
     rss: Bytes | None
     uss: Bytes | None
     pss: Bytes | None
@@ -92,10 +93,11 @@ class Ledgers:
 
 def mem(shell: Shell) -> Ledgers:
     """Both ledgers at this moment."""
-    snapshot = shell.snapshot()
+    snapshot = shell.snapshot(MAX_SURVEYED)
     process = memory.process()
     traced, heap, dead = snapshot.traced_bytes, snapshot.heap_bytes, snapshot.dead_bytes
     attributed = None if heap is None or dead is None else heap + dead
+    whole = snapshot.live <= MAX_SURVEYED and snapshot.responsive
     generations = gc.get_stats()
     return Ledgers(
         level=snapshot.level,
@@ -106,7 +108,7 @@ def mem(shell: Shell) -> Ledgers:
         attributed=_bytes(attributed),
         unattributed=_bytes(snapshot.outside_bytes),
         traced=_bytes(traced),
-        stacks=Bytes(snapshot.stack_bytes),
+        stacks=Bytes(snapshot.stack_bytes) if whole else None,
         rss=_bytes(process.rss),
         uss=_bytes(process.uss),
         pss=_bytes(process.pss),
@@ -115,7 +117,7 @@ def mem(shell: Shell) -> Ledgers:
         collected=Count(sum(generation["collected"] for generation in generations)),
         uncollectable=Count(sum(generation["uncollectable"] for generation in generations)),
         waiting=gc.get_count(),
-        largest=_largest(snapshot),
+        largest=_largest(snapshot) if whole else (),
         residues=tuple(
             Holder(residue.site, Bytes(residue.heap_bytes), None, residue.coroutines)
             for residue in memory.residues()[:LARGEST_SHOWN]
@@ -192,7 +194,11 @@ def _rest(value: Ledgers) -> list[Fact]:
     waiting = "/".join(map(str, value.waiting))
     stuck = f", {value.uncollectable} uncollectable" if value.uncollectable else ""
     facts: list[Fact] = [
-        ("stacks", value.stacks, "of the living coroutines, not in the heap"),
+        (
+            "stacks",
+            value.stacks,
+            "of the living coroutines, not in the heap" if value.stacks else "not counted now",
+        ),
         ("garbage collector", None, f"{freed}{stuck}; {waiting} since"),
     ]
     return [*facts, ("cost of counting", None, value.cost)] if value.cost else facts
@@ -267,16 +273,13 @@ def _gc_lines(value: Collected, _: int) -> list[str]:
 
 def heap(shell: Shell, owner: Any) -> Bytes:
     """The heap on a coroutine's account; a server's is that of all its coroutines."""
-    snapshot = shell.snapshot()
-    if snapshot.heap_bytes is None:
-        raise CommandError(f"heap is not traced at level {snapshot.level!r}: set level heap")
+    if not memory.traces_heap():
+        raise CommandError(f"heap is not traced at level {memory.level()!r}: set level heap")
     name = _server_name(shell, owner)
-    if name is not None:
-        sizes = (p.heap_bytes for p in snapshot.coroutines if p.name == name or p.name.startswith(f"{name}/"))
-        return Bytes(sum(size or 0 for size in sizes))
-    found = find(shell, owner)
-    pictures = (*snapshot.coroutines, *snapshot.dead)
-    return Bytes(next((p.heap_bytes or 0 for p in pictures if p.id == found.id), 0))
+    if name is None:
+        return Bytes(close_up(shell, owner).picture.heap_bytes or 0)
+    theirs = (p for p in shell.snapshot().coroutines if p.name == name or p.name.startswith(f"{name}/"))
+    return Bytes(sum(picture.heap_bytes or 0 for picture in theirs))
 
 
 def _server_name(shell: Shell, owner: Any) -> str | None:

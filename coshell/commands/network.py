@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import coloop
-from coloop import Server, Socket
+from coloop import Server, Socket, SocketPicture
 from coshell.command import Arg, Command, CommandError, UsageError
 from coshell.commands.ends import as_bytes, endpoint_of, in_one_line, name_of, open_connection, socket_of
 from coshell.connections import COLUMNS, Connection, connections, remarks
@@ -240,20 +240,22 @@ def _ended_lines(value: Ended | Listing[Ended], _: int) -> list[str]:
 
 def conns(shell: Shell) -> Listing[Connection]:
     """The open sockets and listeners."""
-    snapshot = shell.snapshot()
+    snapshot = shell.snapshot(0)
     if not snapshot.responsive:
         return listing(
             shell, [], footer=["the scheduler does not answer: sockets cannot be looked at now (ps)"]
         )
-    found = connections(snapshot, _names_by_number(shell))
+    found = connections(snapshot.sockets, _names_by_number(shell, snapshot.sockets))
     return listing(shell, found, COLUMNS, remarks(found))
 
 
-def _names_by_number(shell: Shell) -> dict[int, str]:
-    """The sockets that have a name of the user's or of ours."""
+def _names_by_number(shell: Shell, sockets: Iterable[SocketPicture]) -> dict[int, str]:
+    """What sockets are called: by the user, else by us, else as the coroutine that they belong to."""
+    owners = {picture.id: shell.scheduler.coroutine(picture.owner) for picture in sockets}
+    theirs = {number: owner.name for number, owner in owners.items() if owner is not None}
     ours = {thing.value.id: name for name, thing in shell.things.items() if isinstance(thing.value, Socket)}
     values = {name: shell.names.get(name) for name in shell.bound}
-    return ours | {value.id: name for name, value in values.items() if isinstance(value, Socket)}
+    return theirs | ours | {value.id: name for name, value in values.items() if isinstance(value, Socket)}
 
 
 # -- the table -------------------------------------------------------------------------------------

@@ -6,9 +6,8 @@ import pytest
 
 from coshell.connections import COLUMNS, REMARKS_SHOWN, connections, remarks
 from coshell.render import table
-from tests.shell.pictures import coroutine, snapshot, socket
+from tests.shell.pictures import socket
 
-SERVER = coroutine(2, "echo#1")
 LISTENER = socket(
     "listener", "127.0.0.1:9501", 2, id=1, state="listening", kernel="LISTEN", unread=None, unsent=None
 )
@@ -18,7 +17,7 @@ CONNECTION = socket(
 
 
 def test_there_is_a_record_for_each_socket() -> None:
-    listener, connection = connections(snapshot(SERVER, sockets=(LISTENER, CONNECTION)), {})
+    listener, connection = connections([LISTENER, CONNECTION], {})
     assert (listener.role, listener.state, listener.kernel, listener.unread) == (
         "listener",
         "listening",
@@ -28,10 +27,8 @@ def test_there_is_a_record_for_each_socket() -> None:
     assert (connection.local, connection.peer, connection.reader) == ("127.0.0.1:9501", "127.0.0.1:51312", 2)
 
 
-def test_a_socket_is_called_as_somebody_called_it_else_as_its_coroutine() -> None:
-    found = connections(snapshot(SERVER, sockets=(LISTENER, CONNECTION)), {2: "c"})
-    assert [each.name for each in found] == ["echo#1", "c"]
-    assert connections(snapshot(sockets=(CONNECTION,)), {})[0].name == ""
+def test_a_socket_is_called_as_somebody_called_it() -> None:
+    assert [each.name for each in connections([LISTENER, CONNECTION], {2: "c"})] == ["", "c"]
 
 
 @pytest.mark.parametrize(
@@ -47,17 +44,17 @@ def test_a_socket_is_called_as_somebody_called_it_else_as_its_coroutine() -> Non
     ],
 )
 def test_where_the_kernel_knows_more_it_is_said(ours: str, kernel: str | None, told: str | None) -> None:
-    (found,) = connections(snapshot(sockets=(socket("client", "a:1", state=ours, kernel=kernel),)), {})
+    (found,) = connections([socket("client", "a:1", state=ours, kernel=kernel)], {})
     assert found.disagreement == told
 
 
 def test_a_few_remarks_are_made_and_the_others_counted() -> None:
     behind = tuple(socket("client", "a:1", id=number, kernel="CLOSE_WAIT") for number in range(8))
-    told = remarks(connections(snapshot(sockets=behind), {0: "first"}))
+    told = remarks(connections(behind, {0: "first"}))
     assert told[0].startswith("! first (0): the peer has closed its half")
     assert told[REMARKS_SHOWN:] == ["! and 3 more of this kind"]
 
 
 def test_the_two_opinions_stand_side_by_side_on_a_narrow_screen() -> None:
-    found = connections(snapshot(SERVER, sockets=(CONNECTION,)), {})
+    found = connections([CONNECTION], {2: "echo#1"})
     assert table(found, COLUMNS, 68)[0].split() == ["ID", "NAME", "LOCAL", "PEER", "STATE", "KERNEL"]

@@ -7,6 +7,7 @@ import traceback
 from dataclasses import replace
 
 import coshell.bridge
+import coshell.commands.network
 from coshell.lints import Finding
 from coshell.portrait import Place, place_of, places, portrait, portrait_lines, standing, standing_lines
 from tests.shell.pictures import coroutine, snapshot, socket
@@ -44,8 +45,12 @@ def test_the_stack_stands_above_the_chain_of_births() -> None:
         "  demo.py:31 in handle  data = conn.recv()",
         "  started by co#2 blip at demo.py:8 in blip",
         "  started by co#1 shell at <co:3>:1 in <module>",
-        "  started at bridge",
     ]
+
+
+def test_who_was_started_by_no_coroutine_was_started_somewhere() -> None:
+    orphan = replace(HANDLER, parent_id=None)
+    assert standing_lines(standing(orphan, snapshot(orphan), STACK))[-1] == "  started at demo.py:8 in blip"
 
 
 def test_a_dead_ancestor_is_marked_and_a_forgotten_one_is_still_a_number() -> None:
@@ -72,10 +77,9 @@ def test_while_somebody_hogs_the_scheduler_the_others_stacks_cannot_be_read() ->
 
 
 def test_a_portrait_holds_all_that_is_known() -> None:
-    whole = snapshot(SHELL, SERVER, HANDLER, replace(HANDLER, id=5, parent_id=4), sockets=(SOCKET,))
+    whole = snapshot(SHELL, SERVER, HANDLER, sockets=(SOCKET, replace(SOCKET, reader=9, owner=9)))
     busy = replace(HANDLER, limit=1 << 20, timers=1, defers=2)
-    found = [Finding("stuck", 4, "handler", "is stuck"), Finding("stuck", 5, "x", "is another's")]
-    shown = portrait(busy, whole, STACK, found)
+    shown = portrait(busy, whole, STACK, [5], [Finding("stuck", 4, "handler", "is stuck")])
     assert (shown.heap, shown.children, shown.warnings) == (114_688, (5,), ("is stuck",))
     assert portrait_lines(shown)[:8] == [
         "co#4 handler: waiting on recv tcp#2",
@@ -90,19 +94,20 @@ def test_a_portrait_holds_all_that_is_known() -> None:
 
 
 def test_without_a_traced_heap_a_portrait_says_so() -> None:
-    shown = portrait(replace(HANDLER, heap_bytes=None), snapshot(HANDLER), STACK, [])
+    shown = portrait(replace(HANDLER, heap_bytes=None), snapshot(HANDLER), STACK, [], [])
     assert "  heap     not traced" in portrait_lines(shown)
 
 
 def test_of_many_children_ten_are_named() -> None:
-    children = [replace(HANDLER, id=number, parent_id=4) for number in range(10, 100)]
-    lines = portrait_lines(portrait(HANDLER, snapshot(HANDLER, *children), STACK, []))
+    lines = portrait_lines(portrait(HANDLER, snapshot(HANDLER), STACK, range(10, 100), []))
     assert any(line.endswith("co#18 co#19 and 80 more") for line in lines)
 
 
 def test_a_stack_of_frames_is_put_in_our_form() -> None:
     frame = traceback.FrameSummary("/srv/app/demo.py", 31, "handle", line="  data = conn.recv()")
     ours = traceback.FrameSummary(coshell.bridge.__file__, 1, "_serve", line="")
+    command = traceback.FrameSummary(coshell.commands.network.__file__, 9, "_echo", line="")
+    assert places([ours, command]) == (Place("network.py:9 in _echo"),)
     assert places([ours, frame]) == (Place("demo.py:31 in handle", "data = conn.recv()"),)
 
 

@@ -11,7 +11,7 @@ from coshell.spawn import Call, calls
 
 
 def parts(source: str, i: int = 0, **names: Any) -> Call:
-    return calls(source, "<co:1>", names)(i)
+    return calls(source, "<co:1>", names, counted=True)(i)
 
 
 def test_function_and_arguments_are_evaluated_and_nothing_is_called() -> None:
@@ -27,7 +27,7 @@ def test_function_and_arguments_are_evaluated_and_nothing_is_called() -> None:
 
 def test_a_later_change_of_an_argument_is_not_seen() -> None:
     names = {"f": print, "x": "then"}
-    call = calls("f(x)", "<co:1>", names)(0)
+    call = calls("f(x)", "<co:1>", names, counted=True)(0)
     names["x"] = "later"
     assert call.args == ("then",)
 
@@ -41,10 +41,18 @@ def test_the_counter_is_bound_also_inside_of_lambdas_and_comprehensions() -> Non
     assert parts("(lambda: i * 2)()", 5).function() == 10
 
 
+@pytest.mark.parametrize("source", ["f(i)", ": f(i)"])
+def test_without_a_count_i_is_the_users_own(source: str) -> None:
+    seen: list[int] = []
+    call = calls(source, "<co:1>", {"f": seen.append, "i": 7}, counted=False)(0)
+    call.function(*call.args)
+    assert seen == [7]
+
+
 def test_names_of_the_user_stay_as_they_were() -> None:
     names: dict[str, Any] = {"f": print}
-    calls("f(1)", "<co:1>", names)(0)
-    calls(":\n  x = 1\n", "<co:1>", names)(0).function(0)
+    calls("f(1)", "<co:1>", names, counted=True)(0)
+    calls(":\n  x = 1\n", "<co:1>", names, counted=True)(0).function(0)
     assert set(names) - {"__builtins__"} == {"f"}
 
 
@@ -74,10 +82,15 @@ def test_what_is_no_python_is_a_syntax_error(source: str) -> None:
         parts(source)
 
 
+def test_a_block_that_yields_would_never_run_and_is_refused() -> None:
+    with pytest.raises(CommandError, match="go cannot yield"):
+        parts(":\n    yield 1\n")
+
+
 def test_a_block_is_a_function_with_variables_of_its_own() -> None:
     seen: list[int] = []
     names = {"seen": seen, "total": 100}
-    block = calls(":\n    total = i * 2\n    seen.append(total)\n", "<co:1>", names)
+    block = calls(":\n    total = i * 2\n    seen.append(total)\n", "<co:1>", names, counted=True)
     for i in range(3):
         call = block(i)
         call.function(*call.args)
