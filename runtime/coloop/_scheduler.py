@@ -21,6 +21,7 @@ All that waits goes through `park`; all that ends a wait goes through `wake` or 
 
 from __future__ import annotations
 
+import ctypes
 import random
 import sys
 import threading
@@ -144,7 +145,6 @@ class Scheduler:
         self._idle_waiters: list[Coroutine] = []
         self._unclaimed: list[Coroutine] = []
         self._stall_told: frozenset[int] = frozenset()
-        self._zombies: list[greenlet] = []
         self._killer = Killer(self)
         self._ctrl_c_pending = False
         self._patience_end: float | None = None
@@ -265,6 +265,9 @@ class Scheduler:
             self._workers.append(getcurrent())
             self._leave(perf_counter())
 
+    # The traceback of a failure holds the frames of these three. What they held in turn would be kept as
+    # long as the failure, and the coroutine for ever: it holds the failure.
+
     def _run_job(self) -> None:
         """Run one coroutine from its first line to its last deferred call."""
         assert self._job is not None
@@ -276,9 +279,9 @@ class Scheduler:
         except BaseException as error:
             coroutine._error = trimmed(error)
         while coroutine._defers:
-            self._run_defer(coroutine, *coroutine._defers.pop())
+            self._run_defer(coroutine)
         self._end(coroutine)
-        del coroutine, fn, args, kwargs  # the traceback of a failure ends in this frame, and would keep them
+        del coroutine, fn, args, kwargs
 
     def _call(
         self, coroutine: Coroutine, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -290,14 +293,17 @@ class Scheduler:
         finally:
             self.exposed = None
             perf_counter()  # any call: see the head of `_kill.py`
+            del coroutine, fn, args, kwargs
 
-    def _run_defer(self, coroutine: Coroutine, *call: Any) -> None:
+    def _run_defer(self, coroutine: Coroutine) -> None:
+        assert coroutine._defers is not None
         try:
-            self._call(coroutine, *call)
+            self._call(coroutine, *coroutine._defers.pop())
         except BaseException as error:
             if error.__context__ is None and error is not coroutine._error:
                 error.__context__ = coroutine._error
             coroutine._error = trimmed(error)
+        del coroutine
 
     def _end(self, coroutine: Coroutine) -> None:
         """It has run to its end: tell those who wait for it, and let go of all it held."""
@@ -655,14 +661,14 @@ class Scheduler:
         return self._killer.kill(coroutine, grace_s)
 
     def abandon(self, coroutine: Coroutine) -> None:
-        """Never schedule it again: it ignored every request to end."""
+        """Never schedule it again: it ignored every request to end. What it holds stays where it is."""
         if coroutine.ended or coroutine is self.running:
             return
         if coroutine in self._ready:
             self._ready.remove(coroutine)
         if coroutine._greenlet is not None:
-            self._zombies.append(coroutine._greenlet)
-        coroutine._greenlet = None
+            # Freeing a greenlet raises GreenletExit in it. Whoever swallows that runs on, here, for ever.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine._greenlet))
         coroutine._error = Killed("abandoned")
         self.settle()
         running, self.running = self.running, None
@@ -816,7 +822,6 @@ class Scheduler:
         self._report_unclaimed()
         while self._workers:
             self._dismiss(self._workers.pop())
-        self._zombies.clear()
         for held in list(self.sockets.values()):
             held.abandon()
         self.poller.close()
