@@ -11,6 +11,7 @@ that just tries again burns the processor. So the server pauses, longer each tim
 
 from __future__ import annotations
 
+import errno
 import itertools
 import resource
 from collections.abc import Callable
@@ -213,7 +214,7 @@ class Server:
 
     def _pause(self, error: OSError, seconds: float) -> None:
         """Nothing can be accepted now: let things settle, unless the server is stopped meanwhile."""
-        self._warn(f"{self.name} cannot accept: {reason(error)}{_advice()}")
+        self._warn(f"{self.name} cannot accept: {reason(error)}{_advice(error.errno)}")
         self._pausing = True
         try:
             self._stopping.wait(seconds)
@@ -318,9 +319,10 @@ def _file_limit() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def _advice() -> str:
-    files = _file_limit()
-    return "" if files is None else f" (limit {files}; raise it with ulimit -n)"
+def _advice(number: int | None) -> str:
+    if number != errno.EMFILE:  # the whole machine is short of it: nothing to be done from here
+        return ""
+    return f" (limit {_file_limit()}; raise it with ulimit -n)"
 
 
 def _heard(_: Coroutine) -> None:

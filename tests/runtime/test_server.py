@@ -200,6 +200,7 @@ def test_the_end_of_something_else_is_a_failure(observer: Any, kind: str) -> Non
 
     with serve(":0", handler) as server, connect(server.address) as client:
         assert client.recv() == b""
+        wait_until_idle()  # failures are told when the scheduler has its turn
         assert observer.failures.pop().exception_type in {"Closed", "ConnectionRefusedError"}
         assert server.failed == 1
 
@@ -394,8 +395,9 @@ def test_pauses_grow_to_a_second_and_are_told_every_five(observer: Any, mock_clo
         assert ask(client, b"x") == b"x"
         assert server.state == "accepting"
         assert mock_clock.now() == pytest.approx(0.1 + 0.2 + 0.4 + 0.8 + 6 * 1.0)
-    advice = r"e cannot accept: no buffer space available (limit "
-    assert [warning.startswith(advice) for warning in observer.warnings] == [True, True]
+    first, second = observer.warnings
+    assert first == "e cannot accept: no buffer space available"
+    assert second.startswith(f"{first} (and ")
 
 
 def test_a_pausing_server_stops_at_once(observer: Any, mock_clock: MockClock) -> None:
