@@ -299,7 +299,8 @@ class PluginManager:
         self._register(plugin)
         self._declare(plugin)
         self._loaded[plugin.name] = plugin
-        self._in_coroutine(partial(self._ask, plugin, "coshell_loaded", shell=self._shell))
+        if "coshell_loaded" in plugin.hooks:
+            self._shell.bridge.call(partial(self._ask, plugin, "coshell_loaded", shell=self._shell))
 
     def _import(self, plugin: _Plugin) -> None:
         source = plugin.source
@@ -421,15 +422,13 @@ class PluginManager:
             )
 
     def _stopped_by_itself(self, plugin: _Plugin) -> tuple[str, ...]:
-        labels = self._in_coroutine(partial(self._call, plugin, "coshell_unloading", shell=self._shell))
+        call = partial(self._call, plugin, "coshell_unloading", shell=self._shell)
+        labels = self._shell.bridge.call(call) if "coshell_unloading" in plugin.hooks else None
         return tuple(printable(str(label), keep="") for label in labels or ())
 
     def _stop_coroutines(self, plugin: _Plugin) -> tuple[str, ...]:
-        stopped: tuple[str, ...] = self._in_coroutine(partial(_stop_coroutines_of, plugin.name))
+        stopped: tuple[str, ...] = self._shell.bridge.call(_stop_coroutines_of, plugin.name)
         return stopped
-
-    def _in_coroutine(self, function: Callable[[], Any]) -> Any:
-        return self._shell.bridge.call(function, name="plugin")
 
 
 @contextmanager
