@@ -3,7 +3,8 @@
 A pause that is long enough on one machine is too short on the next, and too long on all others. Whoever
 owns the scheduler can do better: it knows when all coroutines have come to rest, and between two
 moments at which somebody runs, a fact about them cannot change. Facts about the rest of the world can,
-so they are looked at again and again, at distances that grow with the time that was spent already.
+so they are looked at again and again, at distances that grow with the time that was spent already. Where
+time is virtual and no I/O is under way, nothing can change before the next timer, and it is looked at then.
 
 Everything here runs in a coroutine and parks.
 """
@@ -38,18 +39,26 @@ def wait_until(look: Callable[[], Finding], within_s: float) -> Finding:
     Returns:
         What was found at last.
     """
-    clock = coloop.current_scheduler().clock
-    deadline = clock.now() + within_s
+    scheduler = coloop.current_scheduler()
+    deadline = scheduler.clock.now() + within_s
     distance_s = FIRST_LOOK_S
     found = look()
     if not found.holds:
         come_to_rest(within_s)
         found = look()
-    while not found.holds and clock.now() < deadline:
-        coloop.sleep(max(0.0, min(distance_s, deadline - clock.now())))
+    while not found.holds and (remaining_s := deadline - scheduler.clock.now()) > 0:
+        coloop.sleep(min(remaining_s, _next_event_s(scheduler) or distance_s))
         distance_s = min(2 * distance_s, MAX_LOOK_S)
         found = look()
     return found
+
+
+def _next_event_s(scheduler: coloop.Scheduler) -> float | None:
+    """How long nothing can happen on a virtual clock; None if that is not known, or not long."""
+    if scheduler.clock.patience_s is None or scheduler.poller.waiting or scheduler.threads_pending:
+        return None
+    deadline = scheduler.timers.next_deadline()
+    return None if deadline is None else max(0.0, deadline - scheduler.clock.now()) or None
 
 
 def come_to_rest(within_s: float) -> bool:

@@ -13,8 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from .command import CommandError
+from .lines import LineError, classify
 from .patience import come_to_rest
 from .reading import Edit
 from .recording import Recording
@@ -28,7 +31,7 @@ from .transcript import difference, filled, match, updated
 if TYPE_CHECKING:
     from .shell import Shell
 
-SETTLE_S: Final = 1.0  # whoever is busy for longer than this is not waited for
+SETTLE_S: Final = 0.5  # whoever is busy for longer than this is not waited for
 INTERRUPTED: Final = 130
 
 
@@ -124,17 +127,48 @@ class StepRunner:
         self.report.tell(event_of(self.step_now, "error", facts))
 
     def _perform(self, step: Step) -> Result:
-        result = self.shell.perform(replace(step, text=self._source_of(step)), strict=self.strict)
-        if step.kind == "input" and step.transcript and not result.ok:
+        step = replace(step, text=self._source_of(step))
+        if not step.transcript:
+            return self.shell.perform(step, strict=self.strict)
+        result = self._perform_undisturbed(step)
+        if step.kind == "input" and not result.ok:
             self._recording.add(failure_lines(result))
         return result
+
+    def _perform_undisturbed(self, step: Step) -> Result:
+        """Perform a step in such a way that what it shows comes before what it has set going shows anything.
+
+        The shell shows a result on the thread that waits for it, while others run again already. In a
+        coroutine that thread is their own.
+        """
+        perform = partial(self.shell.perform, step, strict=self.strict)
+        if not self._waits_in_coroutine(step):
+            return perform()
+        try:
+            result: Result = self.shell.bridge.call(perform)
+        except Quit:
+            raise
+        except BaseException as error:
+            return self.shell.result_of(error)
+        return result
+
+    def _waits_in_coroutine(self, step: Step) -> bool:
+        if step.kind != "input":
+            return False
+        try:
+            head = self.shell.classify(step.text.split("\n", 1)[0], strict=self.strict)
+            return head.kind == "python" or (
+                head.kind == "command" and self.shell.commands.get(head.name).lane == "loop"
+            )
+        except (LineError, CommandError):
+            return False
 
     def _source_of(self, step: Step) -> str:
         """What is typed, with the text of known holes in the words of a command."""
         if step.kind != "input" or not step.transcript:
             return step.text
         source = filled(step.text, self._holes)
-        head = self.shell.classify(source.split("\n", 1)[0])
+        head = classify(source.split("\n", 1)[0], self.shell.commands)
         is_words = head.kind == "command" and head.name not in self.shell.grammar().python_commands
         return source if is_words else step.text
 
