@@ -51,6 +51,17 @@ class Recording:
             self._lines = []
             self._begun = ""
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is written in this block is no step's output."""
+        with self._lock:
+            step, self._step = self._step, None
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._step = step
+
     def add(self, lines: Iterable[str]) -> None:
         """Lines that are shown at a prompt after what was printed."""
         with self._lock:

@@ -112,7 +112,8 @@ class StepRunner:
         self.heap_peak = max(self.heap_peak, self.shell.snapshot(0).heap_bytes or 0)
         if not self.abandoned:
             self.tally.count(step, result)
-            self._tell_outcome(step, result, clock.now() - begin_s)
+            with self._recording.aside():  # a report may show it on the shell's own screen
+                self._tell_outcome(step, result, clock.now() - begin_s)
         return result
 
     def abandon(self, exit_code: int, facts: Mapping[str, Any]) -> None:

@@ -83,6 +83,17 @@ def test_every_step_begins_with_an_empty_page(listener, output):
         assert recording.lines() == []
 
 
+def test_what_is_said_aside_is_nobodys_output(screen, output):
+    recording = Recording(Listener(takes_output=False))
+    with recording.attached(output):
+        recording.begin(TYPED)
+        with recording.aside():
+            output.notice("it failed")
+        output.say("one")
+        assert recording.lines() == ["one"]
+    assert screen.lines() == ["it failed"]
+
+
 def test_errors_and_warnings_are_told_as_such(output):
     listener = Listener(takes_output=True)
     recording = Recording(listener)
