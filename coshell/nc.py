@@ -44,6 +44,7 @@ class NcOptions:
         silence_s: leave when nothing has come from the peer for so long; None waits for ever.
         ascii_only: show nothing but ASCII.
         took_s: how long it took to connect.
+        lines_per_s: show no more lines than that in a second; None shows all.
     """
 
     label: str = "nc"
@@ -51,6 +52,7 @@ class NcOptions:
     silence_s: float | None = None
     ascii_only: bool = False
     took_s: float = 0.0
+    lines_per_s: int | None = MAX_LINES_PER_S
 
 
 def unescape(typed: str) -> bytes:
@@ -96,7 +98,7 @@ class Conversation:
         self._now = now
         self._began_s = now()
         self._ending = b"\r\n" if options.crlf else b"\n"
-        self._screen = _Screen(now, options.ascii_only)
+        self._screen = _Screen(options, now)
         self._said = _Count()
         self._heard = _Count()
         self.half_closed = False
@@ -170,8 +172,9 @@ class _Count:
 class _Screen:
     """A peer's stream as lines for the screen: escaped, cut, and no more of them than can be read."""
 
-    def __init__(self, now: Callable[[], float], ascii_only: bool) -> None:
-        self._text = PeerText(ascii_only=ascii_only)
+    def __init__(self, options: NcOptions, now: Callable[[], float]) -> None:
+        self._text = PeerText(ascii_only=options.ascii_only)
+        self._lines_per_s = options.lines_per_s
         self._now = now
         self._return = b""  # the last byte, if it may belong to the end of a line
         self._column = 0  # how much of the open line has been shown
@@ -216,23 +219,23 @@ class _Screen:
         return [f". {plural(self._skipped_chars, 'more character')} in this line"]
 
     def _within_budget(self, lines: list[str]) -> list[str]:
-        now_s = self._now()
+        if self._lines_per_s is None:
+            return lines
         note = []
+        now_s = self._now()
         if now_s - self._window_s >= 1.0:
             note = self._held()
             self._window_s, self._shown_lines = now_s, 0
-        room = MAX_LINES_PER_S - self._shown_lines
+        room = self._lines_per_s - self._shown_lines
         self._shown_lines += len(lines[:room])
         self._held_lines += len(lines[room:])
         return note + lines[:room]
 
     def _held(self) -> list[str]:
         held, self._held_lines = self._held_lines, 0
-        return (
-            [f". {plural(held, 'line')} not shown: they came faster than {MAX_LINES_PER_S} a second"]
-            if held
-            else []
-        )
+        if not held:
+            return []
+        return [f". {plural(held, 'line')} not shown: they came faster than {self._lines_per_s} a second"]
 
 
 def listen_to(socket: Socket, conversation: Conversation, show: Callable[[str], None]) -> None:
@@ -249,7 +252,7 @@ def listen_to(socket: Socket, conversation: Conversation, show: Callable[[str], 
         last = conversation.left("left, because the peer was silent,")
     except coloop.Closed:
         last = conversation.left()
-    except OSError as error:
-        last = conversation.left(f"connection lost ({error.strerror or error})")
+    except (OSError, coloop.Busy) as error:
+        last = conversation.left(f"connection lost ({error})")
     for line in last:
         show(line)

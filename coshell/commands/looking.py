@@ -22,19 +22,8 @@ from coshell.portrait import (
     standing_lines,
 )
 from coshell.render import Column
-from coshell.roster import (
-    Look,
-    Row,
-    footer,
-    group_columns,
-    grouped,
-    matching,
-    ordered,
-    recent_dead,
-    row_columns,
-    rows,
-    tree,
-)
+from coshell.roster import Look, Row, footer, recent_dead, row_columns, rows
+from coshell.sifting import group_columns, grouped, matching, ordered, tree
 
 if TYPE_CHECKING:
     from coshell.shell import Shell

@@ -139,7 +139,7 @@ def _nc_lines(value: Exchange | Crowd | None, _: int) -> list[str]:
         return []
     if isinstance(value, Crowd):
         return [f"{value.ok:,} ok, {value.failed:,} failed in {value.took}: {_amount(value)}"]
-    conversation = Conversation(NcOptions(), lambda: 0.0)
+    conversation = Conversation(NcOptions(lines_per_s=None), lambda: 0.0)
     return [*conversation.received(value.data), f". {_amount(value)} in {value.took}"]
 
 

@@ -143,6 +143,10 @@ def test_a_flood_is_shown_in_part_and_the_rest_counted(clock: Clock, conversatio
     ]
 
 
+def test_what_is_no_stream_but_a_record_is_shown_whole(clock: Clock) -> None:
+    assert len(Conversation(NcOptions(lines_per_s=None), clock).received(b"x\n" * 1000)) == 1000
+
+
 def test_what_was_held_back_is_told_at_the_end_too(conversation: Conversation) -> None:
     conversation.received(b"x\n" * 201)
     assert conversation.peer_closed()[0].startswith(". 1 line not shown")
