@@ -7,20 +7,22 @@ SIGKILL may skip that, so the signals that ask become an exception in the main t
 
 from __future__ import annotations
 
-import os
 import sys
 
 # `python -m coshell` puts the current folder first, where a `random.py` would be taken for Python's.
-if __name__ == "__main__" and sys.path and sys.path[0] in {"", ".", os.getcwd()}:  # noqa: PTH109 - nothing is imported yet
+if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]
 
 import argparse
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
+
+from .ending import Quit, Terminated
 
 if TYPE_CHECKING:
     from .shell import Shell
@@ -35,10 +37,6 @@ BROKEN_PIPE: Final = 141
 TERMINATED: Final = 143
 
 _STANDARD_DESCRIPTORS: Final = (0, 1, 2)
-
-
-class Terminated(BaseException):
-    """A signal asks the process to end."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -197,8 +195,6 @@ _SUBCOMMANDS: Final[Mapping[str, Callable[[list[str]], int]]] = {
 
 def _ended_in_order(shell: Shell, run: Callable[[], int]) -> int:
     """Run a session and end it: who is connected gets a moment if a signal asked for the end."""
-    from .shell import Quit
-
     ended = False
     try:
         code = run()
@@ -216,7 +212,7 @@ def _ended_in_order(shell: Shell, run: Callable[[], int]) -> int:
     if shell.output.broken:
         code = BROKEN_PIPE
     elif shell.output.failure is not None:
-        print(f"coshell: cannot write: {shell.output.failure}", file=sys.stderr)
+        _tell_cannot_write(shell.output.failure)
         code = code or FAILED
     if not ended:
         os._exit(_flushed(code))  # a coroutine sits in C code, and would keep the process
@@ -252,6 +248,11 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _tell_cannot_write(why: str) -> None:
+    with suppress(OSError):
+        print(f"coshell: cannot write: {why.lower()}", file=sys.stderr)
+
+
 def _flushed(code: int) -> int:
     """The exit code, once all is written; a reader who has left is no failure."""
     try:
@@ -260,8 +261,8 @@ def _flushed(code: int) -> int:
     except BrokenPipeError:
         code = BROKEN_PIPE
     except OSError as error:
-        with suppress(OSError):
-            print(f"coshell: cannot write: {error.strerror}", file=sys.stderr)
+        if code == OK:  # else it has been told
+            _tell_cannot_write(error.strerror or str(error))
         code = code or FAILED
     else:
         return code

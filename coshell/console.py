@@ -36,8 +36,10 @@ class StreamConsole:
         self._color = color
 
     def write(self, text: str) -> None:
-        """As it comes."""
+        """As it comes, also into a pipe: whole lines are seen at once."""
         self._stream.write(text)
+        if text.endswith("\n"):
+            self._stream.flush()
 
     def write_line(self, text: str, style: str = "") -> None:
         """With its line end, at once."""

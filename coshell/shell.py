@@ -27,6 +27,7 @@ from .command import Command, CommandError, CommandTable, HelpAsked, UsageError
 from .commands import built_in
 from .config import Settings
 from .console import Console, StreamConsole
+from .ending import Quit, Terminated
 from .evaluate import Interpreter
 from .failures import Failures, death_of
 from .lines import Line, LineError, classify, is_name
@@ -37,29 +38,20 @@ from .steps import Grammar, LineSplitter, SessionError, Step
 from .text import nearest
 from .things import Things
 
+__all__ = ["CommandFunction", "Functions", "Names", "Quit", "Result", "Shell", "Terminal"]
+
 if TYPE_CHECKING:
     from .plugin import PluginManager
 
 DEFAULT_WIDTH: Final = 80
 HOG_PATIENCE_S: Final = 0.5
 DRAIN_LOOK_S: Final = 0.02
+SHELL_ID: Final = 1
 
 # Builtins whose names are commands of ours: theirs would take the keyboard away, or end the process.
 _REPLACED_BUILTINS: Final = frozenset({"help", "quit", "exit"})
 
 Record = Any
-
-
-class Quit(Exception):
-    """The session is to end.
-
-    Attributes:
-        code: the exit code.
-    """
-
-    def __init__(self, code: int = 0) -> None:
-        super().__init__(f"quit {code}")
-        self.code = code
 
 
 class Terminal(Protocol):
@@ -279,7 +271,9 @@ class Shell:
     def _drain(self, timeout_s: float) -> None:
         scheduler = self.scheduler
         for held in list(scheduler.sockets.values()):
-            if isinstance(held, coloop.Listener):
+            if (
+                isinstance(held, coloop.Listener) or held.owner == SHELL_ID
+            ):  # nobody will type for these any more
                 held.close()
         deadline = scheduler.clock.now() + timeout_s
         while self._has_clients() and scheduler.clock.now() < deadline:
@@ -368,8 +362,6 @@ class Shell:
             found = self.classify(step.text.partition("\n")[0], strict=strict)
             kind = found.kind
             return self._run_line(found, step.text)
-        except Quit:
-            raise
         except BaseException as error:
             return self.result_of(error, kind)
         finally:
@@ -503,7 +495,14 @@ class Shell:
     # -- what went wrong ---------------------------------------------------------------------------
 
     def result_of(self, error: BaseException, kind: str = "") -> Result:
-        """A failure as a result; it holds nothing of the error itself."""
+        """A failure as a result; it holds nothing of the error itself.
+
+        Raises:
+            Quit: this is no failure.
+            Terminated: likewise.
+        """
+        if isinstance(error, (Quit, Terminated)):
+            raise error
         failed = Result(ok=False, kind=kind, exit_code=1, error=mishaps.one_line(error))
         match error:
             case KeyboardInterrupt():

@@ -12,6 +12,7 @@ import coloop
 from coshell import static_names
 from coshell.command import Arg, Command, CommandError, UsageError
 from coshell.config import SettingError, about, keys
+from coshell.ending import Quit
 from coshell.render import Column, table
 from coshell.text import nearest, plural, printable
 from coshell.values import Bytes, Count, Duration
@@ -328,8 +329,6 @@ def _plugin_lines(value: Any, _: int) -> list[str]:
 
 def quit_(shell: Shell, code: int, force: bool) -> None:
     """End the session."""
-    from coshell.shell import Quit
-
     living = len(shell.living()) - 1
     terminal = shell.terminal
     asks = terminal is not None and living > 0 and not force
