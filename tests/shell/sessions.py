@@ -1,5 +1,6 @@
 """A shell to type at, for tests of commands."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,17 @@ def check_example(command: Command, example: str) -> None:
     with session() as fresh:
         fresh.type(example)
         assert command.name in example
+
+
+def check_json(command: Command, example: str) -> None:
+    """With `--json` the last line of an example gives JSON and nothing else, if it is the command's."""
+    *before, last = example.split("\n")
+    if last.split()[0] != command.name:
+        return
+    with session() as fresh:
+        fresh.type("\n".join(before))
+        for line in fresh.type(last if "--json" in last else f"{last} --json"):
+            json.loads(line)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from coshell.commands.coroutines import COMMANDS
-from tests.shell.sessions import Session, check_example, hogged_session, session
+from tests.shell.sessions import Session, check_example, check_json, hogged_session, session
 
 
 @pytest.fixture
@@ -27,6 +27,13 @@ def hogged() -> Iterator[Session]:
 )
 def test_every_example_runs_as_it_stands(command, example) -> None:
     check_example(command, example)
+
+
+@pytest.mark.parametrize(
+    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
+)
+def test_every_command_speaks_json(command, example) -> None:
+    check_json(command, example)
 
 
 # -- go ----------------------------------------------------------------------------------------------

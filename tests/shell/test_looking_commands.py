@@ -11,7 +11,7 @@ from coshell.commands.looking import COMMANDS, MAX_ROWS
 from coshell.lints import Finding
 from coshell.monitor import Sample
 from coshell.plugin import Lint, PsColumn
-from tests.shell.sessions import Session, check_example, hogged_session, session
+from tests.shell.sessions import Session, check_example, check_json, hogged_session, session
 
 
 @pytest.fixture
@@ -31,6 +31,13 @@ def hogged() -> Iterator[Session]:
 )
 def test_every_example_runs_as_it_stands(command, example) -> None:
     check_example(command, example)
+
+
+@pytest.mark.parametrize(
+    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
+)
+def test_every_command_speaks_json(command, example) -> None:
+    check_json(command, example)
 
 
 # -- ps ----------------------------------------------------------------------------------------------

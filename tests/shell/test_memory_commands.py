@@ -9,7 +9,7 @@ import pytest
 
 from coshell.commands.memory import COMMANDS
 from coshell.values import Bytes
-from tests.shell.sessions import Session, check_example, hogged_session, session
+from tests.shell.sessions import Session, check_example, check_json, hogged_session, session
 
 HELD_BYTES = 5_000_000
 _HOLDER = f"""\
@@ -31,6 +31,13 @@ def at_prompt() -> Iterator[Session]:
 )
 def test_every_example_runs_as_it_stands(command, example) -> None:
     check_example(command, example)
+
+
+@pytest.mark.parametrize(
+    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
+)
+def test_every_command_speaks_json(command, example) -> None:
+    check_json(command, example)
 
 
 # -- mem ---------------------------------------------------------------------------------------------
