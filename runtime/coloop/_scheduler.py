@@ -196,10 +196,10 @@ class Scheduler:
             calling_site(1) if spawned_at is None else spawned_at,
             memory_limit,
         )
-        self.exposed = None
-        now = perf_counter()
         if memory.ledger is not None:
             self.settle()  # the handle is the spawner's; what follows is freed by the scheduler
+        self.exposed = None
+        now = perf_counter()
         coroutine.context = copy_context()
         worker = self._workers.pop() if self._workers else self._hire()
         self.spawned += 1
@@ -210,9 +210,9 @@ class Scheduler:
         worker.gr_context = coroutine.context
         self._job = (coroutine, fn, args, kwargs if kwargs is not None else {})
         self._callers.append(spawner)
-        if memory.ledger is not None:
-            self._charge_switch()
         try:
+            if memory.ledger is not None:
+                self._charge_switch()
             self._leave(now, coroutine)
         except Exception:  # it has not begun; at the recursion limit no function can be called to say so
             del self.living[coroutine.id], self._callers[-1]
@@ -363,7 +363,10 @@ class Scheduler:
         del target  # else this frame, switched out, would hold it until long after its end
         worker.switch()
         if ledger is not None:
-            self._charge_switch()
+            try:
+                self._charge_switch()
+            except RecursionError:
+                pass  # it has left and come back all the same; the next settlement takes it
 
     def _pop_caller(self) -> Coroutine | None:
         """The spawner to which the running one returns; None is the root."""
