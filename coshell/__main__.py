@@ -165,9 +165,9 @@ def _config(arguments: list[str]) -> int:
 
 
 def _one_line(command: str, arguments: list[str]) -> int:
-    from .arguments import as_line, session_options
+    from .arguments import as_line
 
-    return _session(["-c", as_line([f":{command}", *arguments])]) if session_options([]) else OK
+    return _session(["-c", as_line([f":{command}", *arguments])])
 
 
 def _doctor(arguments: list[str]) -> int:

@@ -247,8 +247,10 @@ class Bridge:
 
     def hog(self) -> tuple[Coroutine, float] | None:
         """The coroutine that has run for the last tenth of a second without a pause, and for how long."""
-        running = self.scheduler.running
-        held_s = perf_counter() - self.scheduler.running_since
+        scheduler = self._scheduler
+        if scheduler is None or scheduler.running is None:
+            return None
+        running, held_s = scheduler.running, perf_counter() - scheduler.running_since
         return (running, held_s) if running is not None and held_s >= LOOK_S else None
 
     # -- on the waiting thread ---------------------------------------------------------------------
@@ -261,10 +263,11 @@ class Bridge:
             elif event == _TICK:
                 self._look_for_hog(call)
 
-    def _next_event(self, call: _Call) -> str:
-        impatient = call.interrupts or self.hog_patience_s is not None
+    @staticmethod
+    def _next_event(call: _Call) -> str:
+        """Never waits for ever: a signal that comes just before the thread blocks does not end the wait."""
         try:
-            return call.events.get(timeout=LOOK_S if impatient else None)
+            return call.events.get(timeout=LOOK_S)
         except Empty:
             return _TICK
         except KeyboardInterrupt:  # a handler of SIGINT that is not ours
@@ -303,6 +306,8 @@ class Bridge:
         elif not call.finished:  # killed before it could answer
             call.error = KeyboardInterrupt()
             call.finish()
+        if verdict == "zombie" and coroutine is self._shell:
+            self.scheduler.call_soon_threadsafe(self._succeed)
 
     # -- on the scheduler's thread -----------------------------------------------------------------
 

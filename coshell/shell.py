@@ -12,7 +12,7 @@ from __future__ import annotations
 import builtins
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
@@ -159,7 +159,7 @@ class Names:
 class _Now:
     """Names that are asked for each time: plugins come and go."""
 
-    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, names: Callable[[], Collection[str]]) -> None:
         self._names = names
 
     def __contains__(self, name: object) -> bool:

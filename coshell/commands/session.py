@@ -114,7 +114,7 @@ class Status:
         heap: all accounts together.
         outside: heap that belongs to no coroutine.
         stack: all stacks together.
-        rss: what the process holds in memory.
+        rss: what the process holds in memory; None where the system does not tell.
         shell: the heap of the shell's own coroutine.
         things: the servers and clients that are open, by name.
         plugins: those that are loaded.
@@ -136,7 +136,7 @@ class Status:
     heap: Bytes | None
     outside: Bytes | None
     stack: Bytes
-    rss: Bytes
+    rss: Bytes | None
     shell: Bytes | None
     things: tuple[str, ...]
     plugins: tuple[str, ...]
@@ -164,7 +164,7 @@ def status(shell: Shell) -> Status:
         heap=_bytes(snapshot.heap_bytes),
         outside=_bytes(snapshot.outside_bytes),
         stack=Bytes(snapshot.stack_bytes),
-        rss=Bytes(coloop.memory.process().rss),
+        rss=_bytes(coloop.memory.process().rss),
         shell=_bytes(own),
         things=tuple(shell.things),
         plugins=tuple(record.name for record in shell.plugins.records() if record.state != "refused"),
@@ -196,7 +196,7 @@ def _status_lines(value: Status, _: int) -> list[str]:
         ("ledger", f"level {value.level}{f'; {value.cost}' if value.cost else ''}"),
         ("heap", "not counted" if value.heap is None else _heap_line(value)),
         ("stack", str(value.stack)),
-        ("process", f"rss {value.rss}"),
+        ("process", "unknown" if value.rss is None else f"rss {value.rss}"),
         ("open", ", ".join(value.things) or "nothing"),
         ("plugins", ", ".join(value.plugins) or "none"),
     )

@@ -214,6 +214,21 @@ def test_a_second_ctrl_c_kills_a_call_that_swallows_the_first(bridge):
         bridge.call(stubborn)
 
 
+def test_a_call_that_swallows_everything_is_left_behind(bridge):
+    def deaf():
+        while True:
+            with suppress(BaseException):
+                wait()
+
+    waits, wait = waiting(bridge)
+    presses = threading.Thread(target=lambda: (waits.wait(10), bridge.interrupt(), bridge.interrupt()))
+    presses.start()
+    with pytest.raises(KeyboardInterrupt):
+        bridge.call(deaf)
+    presses.join()
+    assert [bridge.call(lambda: coloop.current().id) for _ in range(2)] == [2, 2]
+
+
 def test_what_ctrl_c_does_can_be_done_from_another_thread(bridge):
     waits, wait = waiting(bridge)
     with AfterIt(waits, bridge.interrupt), pytest.raises(KeyboardInterrupt):

@@ -1,7 +1,9 @@
 """Lines in, results out."""
 
 import gc
+import socket
 import threading
+import time
 import weakref
 
 import pytest
@@ -481,13 +483,24 @@ def test_the_end_runs_every_finally_and_keeps_no_name(make_shell):
 
 
 def test_draining_lets_nobody_in_and_waits_for_those_who_are(shell):
-    shell.execute("def serve_one(c):\n    c.sendall(c.recv_exactly(3))\n")
-    shell.execute("s = serve(('127.0.0.1', 0), serve_one)\nc = connect(s.address)\nsleep(0.01)")
+    shell.execute("def serve_one(c):\n    c.sendall(c.recv_exactly(3))\n    c.sendall(c.recv_exactly(3))\n")
+    shell.execute("s = serve(('127.0.0.1', 0), serve_one)")
     address = shell.names["s"].address
-    sender = threading.Timer(0.05, lambda: shell.bridge.call(shell.names["c"].sendall, b"end", name="late"))
-    sender.start()
-    shell.drain(10)
-    sender.join()
-    assert shell.evaluate("c.recv()") == b"end"
+    with socket.create_connection((address.host, address.port)) as client:
+        client.sendall(b"one")
+        assert client.recv(3) == b"one"
+        late = threading.Timer(0.05, client.sendall, [b"two"])
+        late.start()
+        shell.drain(10)
+        late.join()
+        assert client.recv(3) == b"two"
     with pytest.raises(OSError, match="refused"):
         shell.bridge.call(coloop.connect, address)
+
+
+def test_draining_closes_what_was_opened_by_hand(shell):
+    shell.execute("s = serve(('127.0.0.1', 0), lambda c: c.recv())\nc = connect(s.address)")
+    began_s = time.monotonic()
+    shell.drain(30)
+    assert time.monotonic() - began_s < 10
+    assert shell.names["c"].closed
