@@ -112,9 +112,10 @@ class Checker:
 
     def _head(self, step: Step, line: str) -> Line:
         """What a line is; in a command of a transcript holes may stand for text: `nc :[PORT]`."""
-        head = classify(with_any_holes(line), self._grammar.commands, self._grammar.bound)
-        if step.transcript and head.kind == "command" and head.name not in self._grammar.python_commands:
-            return head
+        if step.transcript:
+            head = classify(with_any_holes(line), self._grammar.commands, self._grammar.bound)
+            if head.kind == "command" and head.name not in self._grammar.python_commands:
+                return head
         return classify(line, self._grammar.commands, self._grammar.bound)
 
     def _command(self, step: Step, head: Line, at: int) -> None:
@@ -132,8 +133,7 @@ class Checker:
             tree = _compiled(step.text, "exec")
         except SyntaxError as error:
             raise _at(step, error.lineno, error.offset, (error.msg or "") + self._hint(step)) from error
-        hint = self._hint(step)
-        if hint and _is_bare_annotation(tree):  # `ecoh :0` is valid Python, and does nothing
+        if _is_bare_annotation(tree) and (hint := self._hint(step)):  # `ecoh :0` is valid, and does nothing
             raise _at(step, 1, 1, hint.removeprefix("; "))
 
     def _hint(self, step: Step) -> str:
@@ -229,8 +229,10 @@ def _compiled(source: str, mode: str) -> ast.AST:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it will be compiled again, and may complain then
-            compile(source, "<session>", mode, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-            return ast.parse(source, mode=mode)
+            tree = ast.parse(source, mode=mode)
+            assert isinstance(tree, (ast.Module, ast.Expression))
+            compile(tree, "<session>", mode, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+            return tree
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         raise SyntaxError(str(error) or "too deeply nested") from error
 

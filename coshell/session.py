@@ -164,10 +164,10 @@ def _without_indent(line: str, width: int) -> str:
 
 
 def _script_steps(block: _Block, file: str, grammar: Grammar) -> Iterator[Step]:
-    splitter = LineSplitter(grammar, file, first_line=block.first)
+    splitter = LineSplitter(grammar, file, first_line=block.first, margin=block.indent)
     for line in block.lines:
-        yield from (replace(step, margin=block.indent) for step in splitter.feed(line))
-    yield from (replace(step, margin=block.indent) for step in splitter.close())
+        yield from splitter.feed(line)
+    yield from splitter.close()
 
 
 def _transcript_steps(block: _Block, file: str, grammar: Grammar) -> Iterator[Step]:

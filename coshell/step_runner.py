@@ -50,7 +50,7 @@ class StepRunner:
         edits: what is to be changed in which file, if expectations were renewed.
         step_now: the step that is being run, or was run last.
         abandoned: nothing that happens from now on counts.
-        heap_peak: the largest heap that all coroutines together had after a step, in bytes.
+        heap_peak: the largest heap that all coroutines together had at a claim, in bytes.
     """
 
     shell: Shell
@@ -109,7 +109,8 @@ class StepRunner:
         result = self._perform(step)
         if step.transcript and result.exit_code != INTERRUPTED:
             result = self._compared(step, result)
-        self.heap_peak = max(self.heap_peak, self.shell.snapshot(0).heap_bytes or 0)
+        if step.kind in CLAIMS:
+            self.heap_peak = max(self.heap_peak, self.shell.snapshot(0).heap_bytes or 0)
         if not self.abandoned:
             self.tally.count(step, result)
             with self._recording.aside():  # a report may show it on the shell's own screen
@@ -128,10 +129,9 @@ class StepRunner:
         self.report.tell(event_of(self.step_now, "error", facts))
 
     def _perform(self, step: Step) -> Result:
-        step = replace(step, text=self._source_of(step))
         if not step.transcript:
             return self.shell.perform(step, strict=self.strict)
-        result = self._perform_undisturbed(step)
+        result = self._perform_undisturbed(replace(step, text=self._source_of(step)))
         if step.kind == "input" and not result.ok:
             self._recording.add(failure_lines(result))
         return result
@@ -166,7 +166,7 @@ class StepRunner:
 
     def _source_of(self, step: Step) -> str:
         """What is typed, with the text of known holes in the words of a command."""
-        if step.kind != "input" or not step.transcript:
+        if step.kind != "input":
             return step.text
         source = filled(step.text, self._holes)
         head = classify(source.split("\n", 1)[0], self.shell.commands)

@@ -123,15 +123,23 @@ class LineSplitter:
         blank_ends: an empty line ends a block, as at the prompt. In a file the next line at the margin
             does, so that functions may contain empty lines.
         first_line: the number of the first line.
+        margin: how many characters stand left of each line in the file.
     """
 
     def __init__(
-        self, grammar: Grammar, file: str = "<stdin>", *, blank_ends: bool = False, first_line: int = 1
+        self,
+        grammar: Grammar,
+        file: str = "<stdin>",
+        *,
+        blank_ends: bool = False,
+        first_line: int = 1,
+        margin: int = 0,
     ) -> None:
         self._grammar = grammar
         self._file = file
         self._blank_ends = blank_ends
         self._next_line = first_line
+        self._margin = margin
         self._begun: Step | None = None
         self._statement: Statement | None = None
 
@@ -172,7 +180,8 @@ class LineSplitter:
                 for row, line in enumerate(statement.lines)
                 if line[:1] == "@"
             ]
-        return [replace(begun, text="\n".join([begun.text, *statement.lines[1:]]))]
+        rest = statement.lines[1:]
+        return [replace(begun, text="\n".join([begun.text, *rest])) if rest else begun]
 
     def _takes(self, line: str) -> bool:
         if self._statement is None:
@@ -184,21 +193,23 @@ class LineSplitter:
     def _begin(self, line: str, number: int) -> None:
         if line[0] in " \t":
             raise SessionError(self._file, number, 1, "unexpected indent")
-        self._begun, python_at = begin_step(line, self._file, number, self._grammar)
+        self._begun, python_at = begin_step(line, self._file, number, self._grammar, self._margin)
         first = "" if python_at is None else line
         self._statement = Statement(first, blank_ends=self._blank_ends, offset=python_at or 0)
 
 
-def begin_step(line: str, file: str, number: int, grammar: Grammar) -> tuple[Step, int | None]:
+def begin_step(
+    line: str, file: str, number: int, grammar: Grammar, margin: int = 0
+) -> tuple[Step, int | None]:
     """The step that a line begins, and where in the line Python begins; None if no line can follow."""
     found = grammar.directive_in(line)
     if found is None:
-        return Step("input", line, file, number), _python_in(line, grammar)
+        return Step("input", line, file, number, margin=margin), _python_in(line, grammar)
     name, offset = found[1], found.end()
+    is_expression = name in _EXPRESSION_DIRECTIVES
+    text = line[offset:] if is_expression else line[offset:].rstrip()
     kind = name if name in DIRECTIVES else "directive"
-    if name in _EXPRESSION_DIRECTIVES:
-        return Step(kind, line[offset:], file, number, name, offset=offset), offset
-    return Step(kind, line[offset:].rstrip(), file, number, name, offset=offset), None
+    return Step(kind, text, file, number, name, margin, offset), offset if is_expression else None
 
 
 def _python_in(line: str, grammar: Grammar) -> int | None:
