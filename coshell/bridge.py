@@ -43,17 +43,16 @@ class Hogged(Exception):
 
     Attributes:
         hog: who it is.
-        held_s: for how long it has run without a pause.
         started: whether the call had begun; if so it goes on behind the hog, else it is never made.
+        interrupted: whether Ctrl-C ended the wait; else it was `hog_patience_s`.
     """
 
-    def __init__(self, hog: Coroutine, held_s: float, *, started: bool) -> None:
-        super().__init__(
-            f"{hog} {hog.name} has run for {held_s:.1f}s and lets nobody else run (kill {hog.id})"
-        )
+    def __init__(self, hog: Coroutine, *, started: bool, interrupted: bool) -> None:
+        what = "goes on later" if started else "not run"
+        super().__init__(f"{what}: {hog} {hog.name} lets nobody else run (kill {hog.id})")
         self.hog = hog
-        self.held_s = held_s
         self.started = started
+        self.interrupted = interrupted
 
 
 class _Stop(BaseException):
@@ -289,20 +288,20 @@ class Bridge:
             if call.interrupts:
                 self._end_by_force(call, hog)
         elif call.interrupts or (self.hog_patience_s is not None and held_s >= self.hog_patience_s):
-            self._give_up(call, hog, held_s)
+            self._give_up(call, hog)
 
     @staticmethod
-    def _give_up(call: _Call, hog: Coroutine, held_s: float) -> None:
+    def _give_up(call: _Call, hog: Coroutine) -> None:
         call.given_up = True
         if not call.finished:
-            raise Hogged(hog, held_s, started=call.coroutine is not None)
+            raise Hogged(hog, started=call.coroutine is not None, interrupted=call.interrupts > 0)
 
     def _end_by_force(self, call: _Call, coroutine: Coroutine) -> None:
         """The call does not listen: kill its coroutine."""
         verdict = self.scheduler.kill(coroutine, KILL_GRACE_S)
         held = self.hog()
         if verdict == "unstoppable" and held is not None:
-            self._give_up(call, *held)
+            self._give_up(call, held[0])
         elif not call.finished:  # killed before it could answer
             call.error = KeyboardInterrupt()
             call.finish()

@@ -83,7 +83,7 @@ class Result:
         kind: what the line was: `command python os help directive blank comment`.
         records: the value, if it is a list of records.
         exit_code: what a script that ends here ends with.
-        hog: who held the scheduler, if that is why it went wrong.
+        hog: who holds the scheduler, if Ctrl-C was pressed because of that.
     """
 
     ok: bool = True
@@ -512,7 +512,7 @@ class Shell:
             case LineError():
                 failed.error, failed.exit_code = str(error), 2
             case Hogged():
-                failed.error, failed.hog = self._told_hog(error), error.hog
+                failed.error, failed.hog = str(error), error.hog if error.interrupted else None
             case coloop.Deadlock():
                 failed.error, _, failed.traceback = str(error).partition("\n")
                 failed.exit_code = 3
@@ -520,10 +520,6 @@ class Shell:
                 failed.exit_code = 2 if isinstance(error, SyntaxError) else 1
                 failed.traceback = mishaps.told(error, self.settings.errors)
         return failed
-
-    @staticmethod
-    def _told_hog(error: Hogged) -> str:
-        return f"{error}" if error.started else f"not run: {error}"
 
     # -- what is shown -----------------------------------------------------------------------------
 
