@@ -245,7 +245,8 @@ def test_ctrl_c_gives_up_a_call_behind_somebody_who_lets_nobody_run(bridge):
         bridge.call(coloop.go, spin, started)
     assert raised.value.started
     assert raised.value.hog.name == "spin"
-    assert "lets nobody else run (kill 2)" in str(raised.value)
+    assert raised.value.interrupted
+    assert str(raised.value) == "goes on later: co#2 spin lets nobody else run (kill 2)"
     assert bridge.scheduler.kill(raised.value.hog) == "ended"
     assert bridge.call(lambda: 7) == 7
 
@@ -264,8 +265,9 @@ def test_a_call_that_never_came_to_its_turn_is_never_made(bridge):
 
 def test_a_prompt_does_not_wait_for_somebody_who_lets_nobody_run(bridge):
     bridge.hog_patience_s = 0.2
-    with pytest.raises(Hogged):
+    with pytest.raises(Hogged) as raised:
         bridge.call(coloop.go, spin)
+    assert not raised.value.interrupted
     with pytest.raises(Hogged):
         bridge.call(int)
     bridge.scheduler.kill(bridge.hog()[0])

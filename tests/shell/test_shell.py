@@ -324,13 +324,26 @@ def test_at_a_prompt_somebody_who_lets_nobody_run_is_named(make_shell):
     shell = make_shell(interactive=True)
     shell.execute("def spin():\n    while True: pass\n")
     result = failure(shell, "go(spin)")
-    assert result.hog.name == "spin"
-    assert "co#2 spin has run for" in result.error
+    assert result.error == "goes on later: co#2 spin lets nobody else run (kill 2)"
+    assert result.hog is None
     again = failure(shell, "x = 1")
-    assert again.error.startswith("not run: co#2 spin")
+    assert again.error == "not run: co#2 spin lets nobody else run (kill 2)"
     assert shell.execute("kill 2").ok
     assert shell.execute("x = 2").ok
     assert shell.names["x"] == 2
+
+
+def test_who_presses_ctrl_c_behind_a_hog_hears_who_it_is(make_shell):
+    shell = make_shell(interactive=True)
+    shell.bridge.hog_patience_s = None
+    started = shell.names["started"] = threading.Event()
+    shell.execute("def spin():\n    started.set()\n    while True: pass\n")
+    thread = threading.Thread(target=lambda: (started.wait(10), shell.bridge.interrupt()))
+    thread.start()
+    result = failure(shell, "go(spin)")
+    thread.join()
+    assert result.hog is shell.find_coroutine("spin")
+    assert shell.execute("kill 2").ok
 
 
 def test_in_a_script_a_standstill_has_exit_code_3(shell):
