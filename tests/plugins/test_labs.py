@@ -45,6 +45,7 @@ def do(shell: Shell, line: str) -> Result:
     return result
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_lab_holds(shell: Shell, name: str) -> None:
     (result,) = do(shell, f"labs {name} --check").value
