@@ -33,6 +33,10 @@ TIMED_OUT: Final = 124
 BROKEN_PIPE: Final = 141
 
 
+class NotStarted(Exception):
+    """A shell could not be started as it was asked for, and has said why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How files are run.
@@ -63,7 +67,7 @@ def run_files(
 
     Args:
         names: the files; `-` is standard input.
-        new_shell: makes a shell and starts it; it is closed here.
+        new_shell: makes a shell and starts it; it is closed here. May raise `NotStarted`.
         report: who is told.
         options: how they are run.
         now: real time in seconds.
@@ -87,6 +91,20 @@ class _Batch:
         self._total = Summary()
 
     def run(self, names: Sequence[str]) -> int:
+        try:
+            sessions = self._run_all(names)
+        except NotStarted:
+            sessions = None
+            self._total.tally.fail(USAGE)
+        if sessions is None or len(sessions) > 1:
+            self._report.tell(Event("summary", None, None, self._total.facts()))
+        problem = self._report.problem
+        if problem is not None:
+            self._total.tally.fail(BROKEN_PIPE if isinstance(problem, BrokenPipeError) else FAILED)
+        return self._total.tally.exit_code
+
+    def _run_all(self, names: Sequence[str]) -> list[Session] | None:
+        """Read all files, then run all; None if one cannot be run."""
         shell = self._new_shell()
         sessions = self._loaded(names, shell)
         if sessions is None:
@@ -96,13 +114,7 @@ class _Batch:
             self._run(session, shell if place == 0 else self._new_shell())
             if self._total.tally.exit_code in {INTERRUPTED, BROKEN_PIPE}:
                 break
-        if sessions is None or len(sessions) > 1:
-            self._report.tell(Event("summary", None, None, self._total.facts()))
-        if self._report.problem is not None:
-            self._total.tally.fail(
-                BROKEN_PIPE if isinstance(self._report.problem, BrokenPipeError) else FAILED
-            )
-        return self._total.tally.exit_code
+        return sessions
 
     def _loaded(self, names: Sequence[str], shell: Shell) -> list[Session] | None:
         """All sessions; None if one of them cannot be run, and then all errors are told."""

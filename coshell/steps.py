@@ -192,7 +192,7 @@ class LineSplitter:
 
     def _begin(self, line: str, number: int) -> None:
         if line[0] in " \t":
-            raise SessionError(self._file, number, 1, "unexpected indent")
+            raise SessionError(self._file, number, self._margin + 1, "unexpected indent")
         self._begun, python_at = begin_step(line, self._file, number, self._grammar, self._margin)
         first = "" if python_at is None else line
         self._statement = Statement(first, blank_ends=self._blank_ends, offset=python_at or 0)

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 import coloop
-from coshell.batch import Options, run_files
+from coshell.batch import NotStarted, Options, run_files
 from coshell.config import Settings
 from coshell.console import StreamConsole
 from coshell.report import JsonReport, PlainReport
@@ -101,6 +101,16 @@ def test_a_missing_file_is_misuse(batch):
     assert batch.run("none.cosh") == 2
     assert batch.told == ["none.cosh: no such file or directory"]
     assert batch.shown == []
+
+
+def test_a_shell_that_cannot_be_started_is_misuse(batch):
+    def new_shell():
+        raise NotStarted
+
+    batch.write(a__cosh="x = 1\n")
+    out = io.StringIO()
+    assert run_files(["a.cosh"], new_shell, JsonReport(out)) == 2
+    assert json.loads(out.getvalue())["exit"] == 2
 
 
 def test_the_gravest_of_several_exit_codes_counts(batch):
