@@ -308,9 +308,7 @@ def test_an_import_that_hangs_is_on_the_screen_meanwhile(
     plugins = Plugins(tmp_path, manager)
     plugins.load("tides", hanging(notices, "", monkeypatch))
     told = sys.modules["coshell_plugin_tides"].name
-    assert re.fullmatch(
-        r"loading plugin 'tides' has taken \S+ so far, at tides.py:2 in <module>; Ctrl-C skips it", told
-    )
+    assert re.fullmatch(r"loading plugin 'tides' has taken \S+ so far, at .+; Ctrl-C skips it", told)
     manager.unload("tides")
     manager.close()
 
