@@ -133,7 +133,7 @@ def test_a_coroutine_that_nothing_can_wake_is_named_and_its_finally_runs(environ
 
 def test_nc_ncat_and_socat_at_once_leave_nothing_behind(terminal: PseudoTerminal) -> None:
     statement(terminal, "echo 127.0.0.1:0 --as e", "listening on")
-    found = re.search(r"127\.0\.0\.1:(\d+)", terminal.text())
+    found = re.search(r"listening on 127\.0\.0\.1:(\d+)", terminal.text())
     assert found is not None
     port = found[1]
     statement(terminal, "def count(): return sum(i for i in range(10**5)) and sleep(0.001)", "co>")
