@@ -93,7 +93,7 @@ def _checked(address: Any, public: bool) -> Any:
 def _serving_lines(value: Serving, _: int) -> list[str]:
     warning = "; open to other machines" if value.public else ""
     return [
-        printable(f"ok  {value.name} listening on {value.address} (co#{value.coroutine}){warning}", keep="")
+        printable(f"ok  {value.name} listening on {value.address}  (co#{value.coroutine}){warning}", keep="")
     ]
 
 
