@@ -247,10 +247,11 @@ class Bridge:
     def hog(self) -> tuple[Coroutine, float] | None:
         """The coroutine that has run for the last tenth of a second without a pause, and for how long."""
         scheduler = self._scheduler
-        if scheduler is None or scheduler.running is None:
+        running = None if scheduler is None else scheduler.running
+        if scheduler is None or running is None:
             return None
-        running, held_s = scheduler.running, perf_counter() - scheduler.running_since
-        return (running, held_s) if running is not None and held_s >= LOOK_S else None
+        held_s = perf_counter() - scheduler.running_since
+        return (running, held_s) if held_s >= LOOK_S else None
 
     # -- on the waiting thread ---------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ def _slot(owner: Any, slot: MemberDescriptorType) -> Any:
 
 def _described(held: Mapping[str, Any]) -> dict[str, str]:
     # One step for the copy: another thread may be adding names.
-    return {name: type(value).__name__ for name, value in list(held.items()) if isinstance(name, str)}
+    return {str(name): type(value).__name__ for name, value in list(held.items())}
 
 
 def _instance_dict(owner: Any) -> Mapping[str, Any]:

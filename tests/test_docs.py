@@ -20,11 +20,15 @@ def python_blocks(page: Path) -> list[tuple[str, str]]:
     return pattern.findall(page.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "```cosh" in page.read_text(encoding="utf-8")], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "```cosh" in page.read_text(encoding="utf-8")], ids=lambda p: p.name
+)
 def test_the_transcripts_of_a_page_are_true(page: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "coshell", "run", str(page)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=50, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=50, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -33,7 +37,9 @@ def test_the_transcripts_of_a_page_are_true(page: Path, tmp_path: Path) -> None:
     [block for page in PAGES for block in python_blocks(page)],
 )
 def test_a_program_prints_what_the_page_says(program: str, output: str) -> None:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=50, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=50, check=False
+    )
     assert (done.stdout, done.stderr) == (output, "")
 
 

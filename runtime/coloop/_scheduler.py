@@ -575,7 +575,10 @@ class Scheduler:
         error = MemoryLimitExceeded(tally.limit, tally.heap_bytes, max(0, me._tally.last_growth), where)
         if tally is me._tally and tally.crossings > 1:
             raise Cancelled(f"{me} went on above its limit: {error}")
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # else this frame and the traceback hold each other
 
     # -- ending others ---------------------------------------------------------------------------
 

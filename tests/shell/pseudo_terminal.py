@@ -47,14 +47,18 @@ class PseudoTerminal:
         with warnings.catch_warnings():
             # forkpty in a process with threads: the child does nothing but exec.
             warnings.simplefilter("ignore", DeprecationWarning)
-            self.process = PtyProcess.spawn(argv, env={**os.environ, **(environ or {})}, dimensions=(rows, columns))
+            self.process = PtyProcess.spawn(
+                argv, env={**os.environ, **(environ or {})}, dimensions=(rows, columns)
+            )
         if answers:
             self.screen.write_process_input = self.type
 
     def __enter__(self) -> PseudoTerminal:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         if error is not None:
             print("\n".join(["--- the screen:", *self.lines(), "---"]), file=sys.stderr)
         if self.process.isalive():
@@ -85,7 +89,9 @@ class PseudoTerminal:
         while not holds():
             left_s = deadline_s - time.monotonic()
             assert left_s > 0, f"still not so: {fact!r}\n{self.text()}"
-            assert self._read(left_s) or holds(), f"the program ended before this was so: {fact!r}\n{self.text()}"
+            assert self._read(left_s) or holds(), (
+                f"the program ended before this was so: {fact!r}\n{self.text()}"
+            )
 
     def wait_for_end(self) -> int:
         """Read until the program has ended; returns its exit status, negative for a signal."""

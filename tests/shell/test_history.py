@@ -47,7 +47,9 @@ def test_what_was_typed_is_there_in_the_next_session_newest_first(path: Path, no
     assert notices == []
 
 
-@pytest.mark.parametrize("entry", ["def f():\n    return 1\n", r"print('a\nb')", "\\", "\\\\n", "\\\n\\n", "naïve 💡"])
+@pytest.mark.parametrize(
+    "entry", ["def f():\n    return 1\n", r"print('a\nb')", "\\", "\\\\n", "\\\n\\n", "naïve 💡"]
+)
 def test_an_entry_comes_back_as_it_was_typed(path: Path, notices: list[str], entry: str) -> None:
     session(path, notices).append_string(entry)
     assert recalled(HistoryFile(path), notices) == [entry]
@@ -67,7 +69,9 @@ def test_the_first_entry_is_a_double_of_the_last_session_s_last(path: Path, noti
 
 
 @pytest.mark.parametrize("entry", [" secret = 1", "\tsecret", "", "   ", "x" * (history.MAX_ENTRY_BYTES + 1)])
-def test_lines_that_begin_with_a_blank_and_useless_ones_are_not_kept(path: Path, notices: list[str], entry: str) -> None:
+def test_lines_that_begin_with_a_blank_and_useless_ones_are_not_kept(
+    path: Path, notices: list[str], entry: str
+) -> None:
     kept = session(path, notices)
     kept.append_string(entry)
     assert kept.get_strings() == []
@@ -147,7 +151,9 @@ def make_parent_a_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [make_directory, make_link, make_fifo, make_parent_a_file])
-def test_an_unusable_file_costs_one_notice_and_the_session_goes_on(path: Path, notices: list[str], spoil) -> None:
+def test_an_unusable_file_costs_one_notice_and_the_session_goes_on(
+    path: Path, notices: list[str], spoil
+) -> None:
     spoil(path)
     kept = session(path, notices)
     kept.append_string("ps")
@@ -186,7 +192,9 @@ def test_entries_of_two_shells_never_mix(path: Path) -> None:
     assert all(set(entry.split()[2]) == {entry[0]} for entry in entries)
 
 
-def test_an_entry_stored_while_the_file_is_rewritten_is_not_lost(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_stored_while_the_file_is_rewritten_is_not_lost(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     late = threading.Thread(target=lambda: HistoryFile(path).append("late"))
 
     class Disturbed(HistoryFile):
@@ -212,7 +220,9 @@ def test_a_relative_state_directory_is_ignored(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_nothing_is_made_below_a_tilde(monkeypatch: pytest.MonkeyPatch, notices: list[str]) -> None:
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does for a uid without a passwd entry
+    monkeypatch.setattr(
+        os.path, "expanduser", lambda path: path
+    )  # what it does for a uid without a passwd entry
     with pytest.raises(HistoryError, match="no home directory"):
         state_directory({})
     open_history({}, "history", notices.append).append_string("ps")

@@ -2,8 +2,8 @@ import threading
 from collections.abc import Iterable
 
 import pytest
-from coloop import NotRunning, Snapshot
 
+from coloop import NotRunning, Snapshot
 from coshell.lints import Lint
 from coshell.monitor import HOG_SILENCE_S, MAX_TOLD, Growth, HogWatch, Monitor, Sample, Series, servers_in
 from tests.shell.pictures import coroutine, snapshot, socket
@@ -133,7 +133,9 @@ def test_lag_is_the_worst_of_the_last_second() -> None:
 
 
 def test_while_the_scheduler_is_hogged_servers_and_stacks_stay_as_last_seen() -> None:
-    listening = snapshot(coroutine(3, "echo#1"), sockets=(socket("listener", "127.0.0.1:40213", 3),), stack_bytes=5000)
+    listening = snapshot(
+        coroutine(3, "echo#1"), sockets=(socket("listener", "127.0.0.1:40213", 3),), stack_bytes=5000
+    )
     monitor = Monitor(Facts(listening, hogged()), lambda _: None, clock=Clock())
     before, after = monitor.sample(), monitor.sample()
     assert after.snapshot.hog is not None
