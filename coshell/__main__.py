@@ -57,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = INTERRUPTED
         except Terminated:
             code = TERMINATED
+        except BrokenPipeError:
+            code = BROKEN_PIPE
     return _flushed(code)
 
 
@@ -92,7 +94,7 @@ def _run_session(shell: Shell, options: argparse.Namespace, *, interactive: bool
     if code == OK:
         code = _run_files(shell, options.file)
     if code == OK and options.command:
-        code = run_lines(shell, "\n".join(options.command).split("\n"), ARGUMENT)
+        code = run_lines(shell, _as_utf_8("\n".join(options.command)).split("\n"), ARGUMENT)
     if interactive and code != USAGE:
         from .terminal import run_terminal
 
@@ -100,6 +102,11 @@ def _run_session(shell: Shell, options: argparse.Namespace, *, interactive: bool
     if code == OK and (options.stay or not (options.file or options.command)):
         code = run_stream(shell, sys.stdin.buffer)
     return code or (FAILED if shell.failures.count else OK)
+
+
+def _as_utf_8(text: str) -> str:
+    """What stands on the command line, whatever the locale says of its bytes."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def _run_files(shell: Shell, names: Sequence[str]) -> int:

@@ -228,6 +228,11 @@ def test_whatever_is_printed_can_be_encoded(here):
     assert ended.stderr.startswith("error: co#2 <lambda> died after ")
 
 
+def test_the_command_line_is_utf_8_in_every_locale(here):
+    locale = {"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    assert coshell(here, "-c", "len('é')", env=locale).stdout == "1\n"
+
+
 # -- signals ---------------------------------------------------------------------------------------
 
 SERVING = """\
