@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+# The source roots, for those who run the tests without having installed the project.
+PATHS = os.pathsep.join(str(ROOT / root) for root in (".", "runtime", "plugins"))
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PATHS}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -24,7 +27,7 @@ def python_blocks(page: Path) -> list[tuple[str, str]]:
     "page", [page for page in PAGES if "```cosh" in page.read_text(encoding="utf-8")], ids=lambda p: p.name
 )
 def test_the_transcripts_of_a_page_are_true(page: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    environment = {**ENVIRONMENT, "XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "coshell", "run", str(page)]
     done = subprocess.run(
         command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=50, check=False
@@ -38,7 +41,13 @@ def test_the_transcripts_of_a_page_are_true(page: Path, tmp_path: Path) -> None:
 )
 def test_a_program_prints_what_the_page_says(program: str, output: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=50, check=False
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        cwd=ROOT,
+        timeout=50,
+        check=False,
     )
     assert (done.stdout, done.stderr) == (output, "")
 

@@ -85,7 +85,7 @@ def test_a_light_picture_changes_no_rate() -> None:
 def test_a_hog_is_told_of_once_with_its_name_and_place_and_what_to_do() -> None:
     watch = HogWatch()
     lines = [watch.notice(10.0 + n / 2, hogged(running_for_s=0.6 + n / 2)) for n in range(200)]
-    assert lines[0] == "co#7 hog has run for 0.6s without yielding at <co:2>:3 in spin (kill 7)"
+    assert lines[0] == "co#7 hog has run for 600ms without yielding at <co:2>:3 in spin (kill 7)"
     assert lines[1:] == [None] * 199
 
 

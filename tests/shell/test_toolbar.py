@@ -35,7 +35,7 @@ def test_a_wide_bar_shows_everything_in_the_order_of_its_worth() -> None:
 def test_a_narrow_bar_drops_from_the_right() -> None:
     texts = [bar(BUSY, width).strip() for width in (120, 80, 60, 40, 20, 10, 1)]
     assert texts == [
-        " RUN 1 WAIT 3 | !1 heap-growing | stack 5.8K | heap 1.7M .:-=+*#@ +40.1K/s | rss 31.0M | lag 400us | :40213 1c".strip(),
+        " RUN 1 WAIT 3 | !1 heap-growing | stack 5.8K | heap 1.7M .:-=+*#@ +40.1K/s | rss 31.0M | lag 400us | echo#1 :40213 1c".strip(),
         "RUN 1 WAIT 3 | !1 heap-growing | stack 5.8K | heap 1.7M .:-=+*#@ +40.1K/s",
         "RUN 1 WAIT 3 | !1 heap-growing | stack 5.8K | heap 1.7M",
         "RUN 1 WAIT 3 | !1 heap-growing",
