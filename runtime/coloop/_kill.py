@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from ._coroutine import Coroutine
-from ._errors import Killed
+from ._errors import Killed, NotRunning
 from ._timers import check_seconds
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ class Killer:
             return "had ended"
         if threading.get_ident() == self._scheduler.thread_id:
             return self._kill_from_inside(coroutine, grace_s / TRIES)
-        return self._kill_from_outside(coroutine, grace_s / TRIES)
+        try:
+            return self._kill_from_outside(coroutine, grace_s / TRIES)
+        except NotRunning:  # the scheduler has ended, and nobody outlives it
+            return "had ended"
 
     def _kill_from_inside(self, coroutine: Coroutine, grace_s: float) -> str:
         scheduler = self._scheduler
@@ -57,20 +61,22 @@ class Killer:
     def _kill_from_outside(self, coroutine: Coroutine, grace_s: float) -> str:
         scheduler, ended = self._scheduler, threading.Event()
         for _ in range(TRIES):
-            if scheduler.over:
-                return "had ended"
             scheduler.call_soon_threadsafe(self._interrupt, coroutine, ended)
-            if ended.wait(grace_s / 2):
+            if ended.wait(grace_s / 2) or coroutine.ended:
                 return "ended"
             self._shoot(coroutine)
-            if ended.wait(grace_s / 2):
+            if ended.wait(grace_s / 2) or coroutine.ended:
                 return "ended"
-        if coroutine.ended:
-            return "ended"
-        if scheduler.running is coroutine:
-            return "unstoppable"
-        scheduler.call_soon_threadsafe(scheduler.abandon, coroutine)
-        return "zombie"
+        verdict: SimpleQueue[str] = SimpleQueue()
+        scheduler.call_soon_threadsafe(self._give_up, coroutine, verdict)
+        try:
+            return verdict.get(timeout=grace_s)
+        except Empty:  # the root has had no turn
+            return "ended" if coroutine.ended else "unstoppable"
+
+    def _give_up(self, coroutine: Coroutine, verdict: SimpleQueue[str]) -> None:
+        verdict.put("ended" if coroutine.ended else "zombie")
+        self._scheduler.abandon(coroutine)
 
     def _interrupt(self, coroutine: Coroutine, ended: threading.Event) -> None:
         if coroutine.ended:
