@@ -1,0 +1,231 @@
+"""A block ends in time or raises `Timeout` at its wait, and leaves nothing of its limit behind."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import coloop
+from coloop import (
+    Channel,
+    Event,
+    Group,
+    Timeout,
+    current,
+    current_scheduler,
+    go,
+    sleep,
+    suspend,
+    timeout,
+    yield_now,
+)
+from coloop.testing import MockClock, wait_until_idle
+
+pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("mock_clock")]
+
+
+def nothing_is_left() -> bool:
+    return coloop.snapshot().timers == 0 and not current()._interrupts
+
+
+def test_it_is_raised_at_the_wait_when_the_time_is_over(mock_clock: MockClock) -> None:
+    with pytest.raises(Timeout, match=r"timed out after 2\.5s"):
+        with timeout(2.5) as limit:
+            suspend()
+    assert limit.expired
+    assert mock_clock.now() == 2.5
+    assert nothing_is_left()
+
+
+def test_it_is_a_timeout_error() -> None:
+    with pytest.raises(TimeoutError):
+        with timeout(1):
+            suspend()
+
+
+def test_a_block_that_ends_in_time_leaves_no_timer(mock_clock: MockClock) -> None:
+    with timeout(10) as limit:
+        sleep(1)
+    assert not limit.expired
+    assert nothing_is_left()
+    sleep(100)
+    assert mock_clock.now() == 101.0
+
+
+def test_a_block_that_fails_leaves_no_timer() -> None:
+    with pytest.raises(ZeroDivisionError):
+        with timeout(10):
+            1 / 0
+    assert nothing_is_left()
+
+
+def test_all_waits_of_the_block_count_together(mock_clock: MockClock) -> None:
+    log: list[int] = []
+    with pytest.raises(Timeout):
+        with timeout(3.5):
+            for i in range(10):
+                sleep(1)
+                log.append(i)
+    assert (log, mock_clock.now()) == ([0, 1, 2], 3.5)
+
+
+@pytest.mark.parametrize(("outer_s", "inner_s", "who"), [(1, 5, "outer"), (5, 1, "inner"), (3, 3, "outer")])
+def test_blocks_nest_and_each_raises_its_own(outer_s: float, inner_s: float, who: str) -> None:
+    caught = []
+    try:
+        with timeout(outer_s) as outer:
+            try:
+                with timeout(inner_s) as inner:
+                    suspend()
+            except Timeout:
+                caught.append("inner" if inner.expired else "not inner")
+                raise
+    except Timeout:
+        caught.append("outer" if outer.expired else "not outer")
+    assert caught == (["inner", "not outer"] if who == "inner" else ["not inner", "outer"])
+    assert nothing_is_left()
+
+
+def test_what_handles_the_inner_one_still_has_the_rest_of_the_outer(mock_clock: MockClock) -> None:
+    handled = 0
+    with pytest.raises(Timeout, match="after 3s"):
+        with timeout(3):
+            while True:
+                try:
+                    with timeout(1.25) as inner:
+                        suspend()
+                except Timeout:
+                    if not inner.expired:
+                        raise
+                    handled += 1
+    assert (handled, mock_clock.now()) == (2, 3.0)
+    assert nothing_is_left()
+
+
+CALLS: list[Callable[[], Any]] = [
+    lambda: go(sleep, 3).join(timeout=10),
+    lambda: go(sleep, 3).join(),
+    lambda: go(sleep, 3).result(),
+    lambda: Event().wait(timeout=10),
+    lambda: Event().wait(),
+    lambda: Channel[int]().receive(timeout=10),
+    lambda: Channel[int]().send(1, timeout=10),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_no_call_takes_the_limit_of_a_block_for_its_own(call: Callable[[], Any]) -> None:
+    with pytest.raises(Timeout, match=r"^timed out after 1s$"):
+        with timeout(1) as limit:
+            call()
+    assert limit.expired
+
+
+def test_wait_until_idle_does_not_take_the_limit_of_a_block_for_its_own() -> None:
+    over: list[bool] = []
+
+    def busy() -> None:
+        while not over:
+            yield_now()
+
+    go(busy)
+    clock = current_scheduler().clock
+    assert isinstance(clock, MockClock)
+    go(lambda: [yield_now() for _ in range(200)] and clock.advance(1))
+    with pytest.raises(Timeout, match=r"^timed out after 1s$"):
+        with timeout(1):
+            wait_until_idle(timeout=10)
+    over.append(True)
+
+
+def test_who_never_waits_is_not_interrupted_and_owes_nothing(mock_clock: MockClock) -> None:
+    with timeout(1) as limit:
+        mock_clock.advance(5)
+    assert not limit.expired
+    yield_now()
+    assert nothing_is_left()
+
+
+def test_who_was_woken_before_the_limit_ends_normally_though_it_runs_after(mock_clock: MockClock) -> None:
+    def child() -> str:
+        with timeout(1):
+            return str(suspend())
+
+    waiting = go(child)
+    waiting.resume("in time")
+    mock_clock.advance(5)
+    assert waiting.result() == "in time"
+
+
+def test_the_limit_is_raised_at_the_next_wait_if_there_is_one_in_the_block(mock_clock: MockClock) -> None:
+    def child() -> None:
+        with timeout(1):
+            suspend()
+            suspend()
+
+    waiting = go(child)
+    waiting.resume()
+    mock_clock.advance(5)
+    with pytest.raises(Timeout):
+        waiting.result()
+
+
+def test_a_limit_that_is_pending_when_the_block_is_left_is_not_raised_later(mock_clock: MockClock) -> None:
+    def child() -> None:
+        with timeout(1):
+            suspend()
+        suspend()
+
+    waiting = go(child)
+    waiting.resume()
+    mock_clock.advance(5)
+    wait_until_idle()
+    assert waiting.waiting_on == "suspend"
+    waiting.resume()
+    waiting.join()
+
+
+def test_a_cancel_inside_is_no_timeout() -> None:
+    def child() -> None:
+        with timeout(5):
+            suspend()
+
+    waiting = go(child)
+    waiting.cancel()
+    waiting.join()
+    assert waiting.state == "cancelled"
+    assert nothing_is_left()
+
+
+def test_a_limit_around_a_group_ends_its_children() -> None:
+    children = []
+    with pytest.raises(Timeout):
+        with timeout(1), Group() as group:
+            children.extend(group.go(suspend) for _ in range(3))
+    assert [child.state for child in children] == ["cancelled"] * 3
+
+
+def test_no_time_at_all_is_over_at_the_first_wait() -> None:
+    log: list[str] = []
+    with pytest.raises(Timeout):
+        with timeout(0):
+            log.append("begun")
+            suspend()
+    assert log == ["begun"]
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -1])
+def test_a_limit_is_a_time(seconds: float) -> None:
+    with pytest.raises(ValueError, match="timeout must be finite and not negative"):
+        timeout(seconds)
+
+
+def test_cleaning_up_after_a_timeout_may_take_its_time(mock_clock: MockClock) -> None:
+    with pytest.raises(Timeout):
+        with timeout(1):
+            try:
+                suspend()
+            finally:
+                sleep(5)
+    assert mock_clock.now() == 6.0
