@@ -110,7 +110,8 @@ class Coroutine:
     @property
     def state(self) -> str:
         """One of `ready running waiting done failed cancelled`."""
-        return RUNNING if self._scheduler.running is self else self._state
+        runs = self._ended_at is None and self._scheduler.running is self
+        return RUNNING if runs else self._state
 
     @property
     def ended(self) -> bool:
