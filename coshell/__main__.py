@@ -119,7 +119,7 @@ def _run_files(shell: Shell, names: Sequence[str]) -> int:
 def _run(arguments: list[str]) -> int:
     """`coshell run`: session files, each in a shell of its own."""
     from .arguments import run_options
-    from .batch import Options, run_files
+    from .batch import NotStarted, Options, run_files
     from .opening import open_shell, start
     from .report import JsonReport, PlainReport
 
@@ -127,7 +127,9 @@ def _run(arguments: list[str]) -> int:
 
     def new_shell() -> Shell:
         shell = open_shell(options, interactive=False)
-        start(shell, options, lambda _: OK, with_rc=False)
+        if start(shell, options, lambda _: OK, with_rc=False) != OK:
+            shell.close()
+            raise NotStarted
         return shell
 
     report = JsonReport(sys.stdout) if options.events else PlainReport(sys.stdout, sys.stderr)

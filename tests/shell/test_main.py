@@ -387,3 +387,10 @@ def test_a_folder_that_is_gone_is_no_trouble(here):
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr
+
+
+def test_a_run_without_a_plugin_that_was_asked_for_ends_with_2(here):
+    (here / "a.cosh").write_text("1 + 1\n")
+    ended = coshell(here, "run", "--plugin", "nosuch", "a.cosh")
+    assert ended.returncode == 2
+    assert "plugin 'nosuch' not loaded" in ended.stderr

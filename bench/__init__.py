@@ -1,0 +1,1 @@
+"""Measurements: claims of speed come from here."""
