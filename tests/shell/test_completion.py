@@ -1,0 +1,66 @@
+"""What may come next."""
+
+from __future__ import annotations
+
+import pytest
+
+from coshell.command import Arg, Command, CommandTable
+from coshell.completion import World, candidates
+from tests.shell.pictures import coroutine
+
+
+@pytest.fixture
+def world() -> World:
+    commands = CommandTable()
+    commands.register(Command("ps", "list", print, (Arg("--tree", kind="flag"), Arg("--sort", kind="text"))))
+    commands.register(Command("kill", "end", print, (Arg("ref", kind="coroutine"),)))
+    commands.register(Command("nc", "talk", print, (Arg("address", kind="address"),)))
+    return World(
+        commands=commands,
+        names={"payload": "x", "__hidden__": 1},
+        coroutines=lambda: [coroutine(1, "shell"), coroutine(7, "leaky"), coroutine(8, "\x1bbad")],
+        servers=lambda: ["echo#1"],
+        sockets=lambda: ["c"],
+    )
+
+
+def texts(text: str, world: World) -> list[str]:
+    return [found.text for found in candidates(text, world)]
+
+
+def test_a_first_word_may_be_a_command_or_a_name(world: World) -> None:
+    assert {"ps", "payload"} <= set(texts("p", world))
+
+
+def test_behind_a_colon_only_commands_can_stand(world: World) -> None:
+    assert texts(":k", world) == ["kill"]
+
+
+def test_options_are_offered_where_they_can_stand(world: World) -> None:
+    assert texts("ps --t", world) == ["--tree"]
+
+
+def test_coroutines_are_offered_by_name(world: World) -> None:
+    assert "leaky" in texts("kill le", world)
+
+
+def test_servers_are_offered_where_an_address_is_wanted(world: World) -> None:
+    assert "echo#1" in texts("nc ec", world)
+
+
+def test_attributes_are_offered_and_no_property_is_called(world: World) -> None:
+    class Trap:
+        plain = 1
+
+        @property
+        def planted(self) -> int:
+            raise AssertionError("completion called a property")
+
+    assert set(texts("trap.pl", World(world.commands, {"trap": Trap()}, world.coroutines))) == {
+        "plain",
+        "planted",
+    }
+
+
+def test_nothing_is_offered_for_nonsense(world: World) -> None:
+    assert texts("zzzzz", world) == []
