@@ -57,3 +57,26 @@ def test_the_readme_has_exactly_two_set_up_lines() -> None:
     blocks = re.findall(r"<!-- set-up: (\w+) -->\n+```\n(.*?)```", text, re.DOTALL)
     assert [name for name, _ in blocks] == ["run", "test"]
     assert all(len(body.strip().splitlines()) == 1 for _, body in blocks)
+
+
+def test_the_plugin_of_the_readme_greets(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (plugin,) = re.findall(r"```python\n([^`]*coshell_commands[^`]*)```", text)
+    (tmp_path / "greet.py").write_text(plugin, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "coshell",
+        "--plugin",
+        "./greet.py",
+        "-c",
+        "greet you --json",
+        "-c",
+        "greet you",
+    ]
+    environment = {**ENVIRONMENT, "XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=50, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == '{"hello": "you", "coroutines": 1}'
