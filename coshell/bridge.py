@@ -306,8 +306,6 @@ class Bridge:
         elif not call.finished:  # killed before it could answer
             call.error = KeyboardInterrupt()
             call.finish()
-        if verdict == "zombie" and coroutine is self._shell:
-            self.scheduler.call_soon_threadsafe(self._succeed)
 
     # -- on the scheduler's thread -----------------------------------------------------------------
 
@@ -335,12 +333,16 @@ class Bridge:
         self._shell = me = self.scheduler.running
         assert me is not None
         me.name = SHELL
+        self.scheduler.watch(me, self._shell_ended)
         self._started.set()
         while (call := self._next_call()) is not None:
             self._make(call)
             if isinstance(call.error, Killed):
                 break
-        if not self._stopping:  # it was killed: a successor takes the next call
+
+    def _shell_ended(self, _: Coroutine) -> None:
+        """It was killed, or has been given up: a successor takes the next call."""
+        if not self._stopping:
             self.scheduler.call_soon_threadsafe(self._succeed)
 
     def _succeed(self) -> None:

@@ -32,11 +32,7 @@ ROUND_TRIP = (
 def environ(tmp_path: Path) -> dict[str, str]:
     """Nothing of the user's own settings, history or plugins."""
     here = {name: str(tmp_path) for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "HOME")}
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("COSHELL_") or "REQUIRE" in name
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COSHELL_")}
     return {
         **kept,
         **here,
@@ -74,7 +70,7 @@ def piped(lines: str, environ: dict[str, str], *arguments: str) -> subprocess.Co
 def peer(name: str) -> str:
     """The path of a client program; a test without it is skipped, where skipping is allowed."""
     found = shutil.which(name)
-    if found is None and not os.environ.get("COSHELL_REQUIRE_PEERS"):
+    if found is None and not os.environ.get("REQUIRE_PEERS"):
         pytest.skip(f"{name} is not installed")
     assert found is not None, f"{name} is not installed"
     return found

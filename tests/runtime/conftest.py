@@ -95,7 +95,7 @@ def start_peer() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
     def start(program: str, *args: object) -> "subprocess.Popen[bytes]":
         path = shutil.which(program)
         if path is None:
-            refuse = pytest.fail if os.environ.get("COSHELL_REQUIRE_PEERS") else pytest.skip
+            refuse = pytest.fail if os.environ.get("REQUIRE_PEERS") else pytest.skip
             refuse(f"{program} is not installed")
         pipe = subprocess.PIPE
         process = subprocess.Popen([path, *map(str, args)], stdin=pipe, stdout=pipe, stderr=pipe)

@@ -191,6 +191,7 @@ def test_f2_goes_on_to_the_next_level(terminal: PseudoTerminal) -> None:
 def test_the_history_outlives_the_session(tmp_path: Path) -> None:
     with seat(tmp_path) as terminal:
         enter(terminal, "6 * 7", "42")
+        terminal.wait_for(lambda: at_empty_prompt(terminal))
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
     with seat(tmp_path) as terminal:
