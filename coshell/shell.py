@@ -9,49 +9,47 @@ must work while a coroutine lets nobody run, such as `kill`, runs on the thread 
 
 from __future__ import annotations
 
-import builtins
 import os
-import subprocess
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import coloop
-from coloop import Coroutine, CoroutinePicture, Scheduler, Snapshot
+from coloop import Coroutine, Scheduler, Snapshot
 from coloop.testing import MockClock
 
-from . import mishaps
-from .bridge import Bridge, Hogged, deadlock_report
-from .command import Command, CommandError, CommandTable, HelpAsked, UsageError
+from . import finding, system_line
+from .bridge import Bridge
+from .command import Command, CommandError, CommandTable, HelpAsked
 from .commands import built_in
 from .config import Settings
 from .console import Console, StreamConsole
-from .ending import Quit, Terminated
+from .ending import Quit
 from .evaluate import Interpreter
-from .failures import Failures, death_of
-from .lines import Line, LineError, classify, is_name
+from .failures import Failures
+from .finding import Finder
+from .herald import Herald
+from .lines import Line, classify
+from .namespace import Namespace
 from .output import Output
-from .render import json_line, table
+from .presenting import json_lines, lines_of
+from .result import WRONG, Result, failure
 from .showing import shown
 from .steps import Grammar, LineSplitter, SessionError, Step
-from .text import nearest
 from .things import Things
 
-__all__ = ["CommandFunction", "Functions", "Names", "Quit", "Result", "Shell", "Terminal"]
+__all__ = ["Quit", "Result", "Shell", "Terminal"]
 
 if TYPE_CHECKING:
+    from .monitor import Monitor
     from .plugin import PluginManager
 
 DEFAULT_WIDTH: Final = 80
 HOG_PATIENCE_S: Final = 0.5
 DRAIN_LOOK_S: Final = 0.02
 SHELL_ID: Final = 1
-
-# Builtins whose names are commands of ours: theirs would take the keyboard away, or end the process.
-_REPLACED_BUILTINS: Final = frozenset({"help", "quit", "exit"})
-
-Record = Any
 
 
 class Terminal(Protocol):
@@ -71,89 +69,12 @@ class Terminal(Protocol):
         """Ask for one of some keys."""
 
 
-@dataclass
-class Result:
-    """What came of a line.
-
-    Attributes:
-        ok: nothing went wrong.
-        value: what a command returned, or the value of Python's last expression.
-        error: what went wrong, in one line.
-        traceback: where, if it is worth telling; text.
-        kind: what the line was: `command python os help directive blank comment`.
-        records: the value, if it is a list of records.
-        exit_code: what a script that ends here ends with.
-        hog: who holds the scheduler, if Ctrl-C was pressed because of that.
-    """
-
-    ok: bool = True
-    value: Any = None
-    error: str | None = None
-    traceback: str | None = None
-    kind: str = ""
-    records: Any = None
-    exit_code: int = 0
-    hog: Coroutine | None = None
-
-
 @dataclass(frozen=True)
 class _Done:
     """What a call on the scheduler's thread brings back: a value, and how it is shown."""
 
     value: Any = None
     lines: tuple[str, ...] = field(default=())
-
-
-class CommandFunction:
-    """A command as a function: `co.ps()`."""
-
-    def __init__(self, shell: Shell, command: Command) -> None:
-        self.__name__ = command.name
-        self.__doc__ = command.help()
-        self._shell = shell
-        self._command = command
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the command; the same arguments as on its line, options by keyword."""
-        return self._shell.call_command(self._command, args, kwargs)
-
-    def __repr__(self) -> str:
-        return f"<command {self._command.usage()}>"
-
-
-class Functions:
-    """`co`: every command as a function, whatever the user has bound its name to."""
-
-    def __init__(self, shell: Shell) -> None:
-        self._shell = shell
-
-    def __getattr__(self, name: str) -> CommandFunction:
-        if name not in self._shell.commands:
-            hint = nearest(name, self._shell.commands.names())
-            raise AttributeError(f"no command {name!r}{f', did you mean {hint!r}?' if hint else ''}")
-        return CommandFunction(self._shell, self._shell.commands.get(name))
-
-    def __dir__(self) -> list[str]:
-        return self._shell.commands.names()
-
-    def __repr__(self) -> str:
-        return "<commands as functions: co.NAME(...)>"
-
-
-class Names:
-    """The user's names, as far as the user has bound them; what the shell put there does not count."""
-
-    def __init__(self, names: dict[str, Any], ours: Mapping[str, Any]) -> None:
-        self._names = names
-        self._ours = ours
-
-    def __contains__(self, name: object) -> bool:
-        if not isinstance(name, str) or name not in self._names:
-            return False
-        return name not in self._ours or self._names[name] is not self._ours[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in list(self._names) if name in self and not name.startswith("__"))
 
 
 class _Now:
@@ -167,22 +88,6 @@ class _Now:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names())
-
-
-class _CommandsWithNames(CommandTable):
-    """A table whose commands are also functions in the user's names, where nothing else has the name."""
-
-    def __init__(self, shell: Shell) -> None:
-        super().__init__()
-        self._shell = shell
-
-    def register(self, command: Command) -> None:
-        super().register(command)
-        self._shell._offer(command)  # noqa: SLF001 - a part of the shell
-
-    def unregister(self, name: str) -> None:
-        super().unregister(name)
-        self._shell._withdraw(name)  # noqa: SLF001
 
 
 class Shell:
@@ -218,27 +123,24 @@ class Shell:
         errors: Console | None = None,
         interactive: bool = False,
     ) -> None:
-        import sys
-
         self.settings = settings if settings is not None else Settings()
         self.origins: dict[str, str] = {}
         self.interactive = interactive
-        self.output = Output(
-            console if console is not None else StreamConsole(sys.stdout), errors, limited=interactive
-        )
+        screen = console if console is not None else StreamConsole(sys.stdout)
+        self.output = Output(screen, errors, limited=interactive)
         self.interpreter = Interpreter()
         self.names = self.interpreter.names
-        self._ours: dict[str, Any] = {}
-        self.bound = Names(self.names, self._ours)
-        self.commands: CommandTable = _CommandsWithNames(self)
+        self._namespace = Namespace(self.names, self.call_command)
+        self.bound = self._namespace.bound
+        self.commands: CommandTable = self._namespace.commands
         self.failures = Failures()
         self.things = Things()
+        self._finder = Finder(self.names, self.bound, self.things)
         self.terminal: Terminal | None = None
-        self.monitor: Any = None
+        self.monitor: Monitor | None = None
+        self._herald = Herald(self.output, self.failures, lambda: self.settings.ascii, _lines_in)
         self.bridge = self._new_bridge()
-        self._told_standstill: set[int] = set()
         self._level_before = coloop.memory.level()
-        self._fill_names()
         for command in built_in():
             self.commands.register(command)
 
@@ -271,9 +173,8 @@ class Shell:
     def _drain(self, timeout_s: float) -> None:
         scheduler = self.scheduler
         for held in list(scheduler.sockets.values()):
-            if (
-                isinstance(held, coloop.Listener) or held.owner == SHELL_ID
-            ):  # nobody will type for these any more
+            is_typed_for = held.owner == SHELL_ID  # and nobody will type any more
+            if is_typed_for or isinstance(held, coloop.Listener):
                 held.close()
         deadline = scheduler.clock.now() + timeout_s
         while self._has_clients() and scheduler.clock.now() < deadline:
@@ -316,7 +217,7 @@ class Shell:
         try:
             steps = self._steps(source, origin, line)
         except SessionError as error:
-            return Result(ok=False, error=error.reason, exit_code=2, kind="python")
+            return Result(ok=False, error=error.reason, exit_code=WRONG, kind="python")
         result = Result(kind="blank")
         for step in steps:
             result = self.perform(step, strict=strict)
@@ -376,7 +277,9 @@ class Shell:
                 done = self.bridge.call(self._in_foreground, self._run_python, source)
                 return self._told(done, "python")
             case "os":
-                return self._run_program(found.rest)
+                self.output.flush()
+                system_line.run(found.rest, at_terminal=self.terminal is not None, say=self.say)
+                return Result(kind="os")
             case "help":
                 return self._run_command(self.commands.get("help"), found.name, "help")
             case _:
@@ -405,8 +308,9 @@ class Shell:
         value = self.interpreter.run(source)
         if value is None:
             return _Done()
-        text = json_line({"value": value}) if self.settings.json else shown(value)
-        return _Done(value, tuple(text.split("\n")))
+        if self.settings.json:
+            return _Done(value, tuple(json_lines({"value": value})))
+        return _Done(value, tuple(shown(value).split("\n")))
 
     def _in_foreground(self, fn: Callable[..., Any], *args: Any) -> Any:
         with self.output.foreground():
@@ -434,28 +338,7 @@ class Shell:
             return _Done(None, tuple(command.help().split("\n")))
         as_json = values.pop("json") or self.settings.json
         value = command.run(self, **values)
-        return _Done(value, tuple(self.lines_of(command, value, as_json=as_json)))
-
-    def lines_of(self, command: Command, value: Any, *, as_json: bool = False) -> Iterable[str]:
-        """How the value of a command is shown."""
-        if as_json:
-            return _json_lines(value)
-        if command.show is not None:
-            return command.show(value, self.width)
-        if value is None:
-            return ()
-        if isinstance(value, str):
-            return value.split("\n") if value else ()
-        if isinstance(value, (list, tuple)):
-            return self.table(value, command.columns)
-        return self.table([value], command.columns)
-
-    def table(self, records: Iterable[Record], columns: tuple[Any, ...] = ()) -> list[str]:
-        """Records as a table that fits the screen."""
-        settings = self.settings
-        return table(
-            list(records), columns or None, self.width, ascii_only=settings.ascii, bytes_exact=settings.bytes
-        )
+        return _Done(value, tuple(lines_of(command, value, self.settings, self.width, as_json=as_json)))
 
     def _told(self, done: _Done, kind: str) -> Result:
         for line in done.lines:
@@ -463,63 +346,9 @@ class Shell:
         records = done.value if isinstance(done.value, list) else None
         return Result(value=done.value, kind=kind, records=records)
 
-    def _run_program(self, text: str) -> Result:
-        """`!`: a line for the system's shell."""
-        if not text:
-            raise UsageError("! needs a command for the system's shell")
-        self.output.flush()
-        if self.terminal is not None:
-            code = subprocess.run(text, shell=True, check=False).returncode  # noqa: S602 - that is what it is for
-        else:
-            code = self._run_program_quietly(text)
-        if code:
-            raise CommandError(f"exit status {code}")
-        return Result(kind="os")
-
-    def _run_program_quietly(self, text: str) -> int:
-        """Without a terminal: its input is nobody's, and what it prints goes where all output goes."""
-        with subprocess.Popen(  # noqa: S602
-            text,
-            shell=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="backslashreplace",
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                self.output.say(line.removesuffix("\n"))
-        return process.returncode
-
-    # -- what went wrong ---------------------------------------------------------------------------
-
     def result_of(self, error: BaseException, kind: str = "") -> Result:
-        """A failure as a result; it holds nothing of the error itself.
-
-        Raises:
-            Quit: this is no failure.
-            Terminated: likewise.
-        """
-        if isinstance(error, (Quit, Terminated)):
-            raise error
-        failed = Result(ok=False, kind=kind, exit_code=1, error=mishaps.one_line(error))
-        match error:
-            case KeyboardInterrupt():
-                failed.error, failed.exit_code = "interrupted", 130
-            case CommandError():
-                failed.exit_code = error.exit_code
-            case LineError():
-                failed.error, failed.exit_code = str(error), 2
-            case Hogged():
-                failed.error, failed.hog = str(error), error.hog if error.interrupted else None
-            case coloop.Deadlock():
-                failed.error, _, failed.traceback = str(error).partition("\n")
-                failed.exit_code = 3
-            case _:
-                failed.exit_code = 2 if isinstance(error, SyntaxError) else 1
-                failed.traceback = mishaps.told(error, self.settings.errors)
-        return failed
+        """A failure as a result; raises it again if it is none: `Quit`, `Terminated`."""
+        return failure(error, kind, self.settings.errors)
 
     # -- what is shown -----------------------------------------------------------------------------
 
@@ -539,41 +368,9 @@ class Shell:
         """A line that nobody asked for; from any thread."""
         self.output.notice(text)
 
-    # -- names -------------------------------------------------------------------------------------
-
     def bind(self, name: str, value: Any) -> None:
-        """Give a value a name of the user's.
-
-        Raises:
-            CommandError: it cannot be a Python name.
-        """
-        if not is_name(name):
-            raise CommandError(f"{name!r} cannot be a Python name")
-        self.names[name] = value
-
-    def _fill_names(self) -> None:
-        for name in dir(coloop):
-            if not name.startswith("_"):
-                self._bind_ours(name, getattr(coloop, name))
-        self._bind_ours("coloop", coloop)
-        self._bind_ours("co", Functions(self))
-
-    def _bind_ours(self, name: str, value: Any) -> None:
-        self._ours[name] = value
-        self.names[name] = value
-
-    def _offer(self, command: Command) -> None:
-        name = command.name
-        is_builtin = hasattr(builtins, name) and name not in _REPLACED_BUILTINS
-        if not is_builtin and name not in self.names:
-            self._bind_ours(name, CommandFunction(self, command))
-
-    def _withdraw(self, name: str) -> None:
-        ours = self._ours.get(name)
-        if isinstance(ours, CommandFunction):
-            del self._ours[name]
-            if self.names.get(name) is ours:
-                del self.names[name]
+        """Give a value a name of the user's; raises CommandError if it cannot be a Python name."""
+        self._namespace.bind(name, value)
 
     # -- what is there -----------------------------------------------------------------------------
 
@@ -586,81 +383,29 @@ class Shell:
         """The scheduler."""
         return self.bridge.scheduler
 
-    def find_coroutine(self, ref: Coroutine | int | str) -> Coroutine:
-        """The living coroutine that is meant.
+    def living(self) -> list[Coroutine]:
+        """The coroutines that have not ended, by id; from any thread."""
+        return finding.living(self.scheduler)
 
-        Args:
-            ref: itself, its id, `co#3`, its name, or a name of the user's that is bound to it.
+    def find_coroutine(self, ref: Coroutine | int | str) -> Coroutine:
+        """The living coroutine that is meant by itself, its id, `co#3`, its name, or a name of the user's.
 
         Raises:
             CommandError: there is none, or several; the message names them, or the nearest.
         """
-        if isinstance(ref, Coroutine):
-            return ref
-        text = str(ref).strip()
-        number = text.removeprefix("co#")
-        if number.isdecimal():
-            return self._coroutine_by_id(int(number))
-        living = self.living()
-        named = [coroutine for coroutine in living if coroutine.name == text]
-        if len(named) > 1:
-            raise CommandError(f"{len(named)} coroutines are named {text!r}: {_listed(named)}")
-        if named:
-            return named[0]
-        bound = self.names.get(text)
-        if isinstance(bound, Coroutine):
-            return bound
-        hint = nearest(text, [coroutine.name for coroutine in living])
-        raise CommandError(
-            f"no coroutine {text!r}{f', did you mean {hint!r}?' if hint else ' (ps lists them)'}"
-        )
-
-    def _coroutine_by_id(self, number: int) -> Coroutine:
-        found = self.scheduler.coroutine(number)
-        if found is not None:
-            return found
-        dead = next((picture for picture in self.scheduler.snapshot(0).dead if picture.id == number), None)
-        if dead is not None:
-            raise CommandError(f"co#{number} {dead.name} has ended ({dead.outcome})")
-        known = "it ended long ago" if number <= self.scheduler.spawned else "there has been none"
-        raise CommandError(f"no coroutine co#{number}: {known}")
-
-    def living(self) -> list[Coroutine]:
-        """The coroutines that have not ended, by id; from any thread."""
-        return [coroutine for _, coroutine in sorted(self.scheduler.living.copy().items())]
+        return finding.coroutine(self.scheduler, self.names, ref)
 
     def find_socket(self, ref: Any) -> Any:
-        """The open socket that is meant: itself, a name of the user's, or its name among `things`."""
-        return self._find(ref, "socket", lambda value: hasattr(value, "recv"))
+        """The socket that is meant by itself, a name of the user's, or its own; raises CommandError."""
+        return self._finder.socket(ref)
 
     def find_server(self, ref: Any) -> Any:
-        """The server that is meant: itself, a name of the user's, or its name among `things`."""
-        return self._find(ref, "server", lambda value: hasattr(value, "stop") and hasattr(value, "address"))
+        """The server that is meant, likewise."""
+        return self._finder.server(ref)
 
     def resolve_address(self, ref: Any) -> Any:
-        """An address: of a server, if one is meant; else what was given."""
-        if not isinstance(ref, str):
-            return getattr(ref, "address", ref)
-        value = self._named(ref)
-        address = getattr(value, "address", None)
-        return ref if address is None else address
-
-    def _named(self, name: str) -> Any:
-        if name in self.bound:
-            return self.names[name]
-        return self.things[name].value if name in self.things else None
-
-    def _find(self, ref: Any, what: str, fits: Callable[[Any], bool]) -> Any:
-        value = self._named(ref) if isinstance(ref, str) else ref
-        if value is not None and fits(value):
-            return value
-        if value is not None:
-            raise CommandError(f"{ref!r} is no {what} but a {type(value).__name__}")
-        candidates = [name for name in (*self.bound, *self.things) if fits(self._named(name))]
-        hint = nearest(str(ref), candidates)
-        raise CommandError(
-            f"no {what} {ref!r}{f', did you mean {hint!r}?' if hint else ' (conns lists them)'}"
-        )
+        """The address of a server, if one is meant; else what was given."""
+        return self._finder.address(ref)
 
     # -- settings ----------------------------------------------------------------------------------
 
@@ -701,43 +446,9 @@ class Shell:
         bridge = Bridge(clock=clock, seed=self.settings.seed)
         bridge.deadlock_fails = not self.interactive
         bridge.hog_patience_s = HOG_PATIENCE_S if self.interactive else None
-        bridge.on_failure = self._tell_failure
-        bridge.on_warning = self.notice
-        bridge.on_stall = self._tell_standstill
-        bridge.on_late = self._tell_late
+        self._herald.listen_to(bridge, standstills=self.interactive)
         return bridge
 
-    # -- what happens meanwhile; on the scheduler's thread -----------------------------------------
 
-    def _tell_failure(self, failure: coloop.Failure) -> None:
-        death = death_of(failure)
-        self.failures.add(death)
-        self.output.report(death.line(ascii_only=self.settings.ascii))
-
-    def _tell_standstill(self, coroutines: tuple[CoroutinePicture, ...]) -> None:
-        """Whoever waits alone may be waiting for what is typed next; several wait for each other."""
-        waiting = {
-            picture.id for picture in coroutines if not (picture.waiting_on or "").startswith("suspend")
-        }
-        if self.interactive and len(waiting) > 1 and not waiting & self._told_standstill:
-            self._told_standstill = waiting
-            self.notice(deadlock_report(coroutines))
-
-    def _tell_late(self, value: Any, error: BaseException | None) -> None:
-        """A call that was not waited for has ended."""
-        if error is not None:
-            self.output.notice(mishaps.one_line(error), "error")
-        elif isinstance(value, _Done):
-            for line in value.lines:
-                self.output.notice(line, "")
-
-
-def _json_lines(value: Any) -> list[str]:
-    if value is None:
-        return []
-    return [json_line(record) for record in (value if isinstance(value, (list, tuple)) else [value])]
-
-
-def _listed(coroutines: Iterable[Coroutine]) -> str:
-    found = [str(coroutine) for coroutine in coroutines]
-    return ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
+def _lines_in(value: Any) -> tuple[str, ...]:
+    return value.lines if isinstance(value, _Done) else ()

@@ -13,6 +13,7 @@ from coshell import static_names
 from coshell.command import Arg, Command, CommandError, UsageError
 from coshell.config import SettingError, about, keys
 from coshell.ending import Quit
+from coshell.namespace import CommandFunction
 from coshell.render import Column, table
 from coshell.text import nearest, plural, printable
 from coshell.values import Bytes, Count, Duration
@@ -66,8 +67,6 @@ def help_(shell: Shell, topic: Any) -> list[Topic] | str:
 
 def _about_object(name: str, value: Any) -> str:
     """Its signature and its documentation, found without running any code of its own."""
-    from coshell.shell import CommandFunction
-
     if isinstance(value, CommandFunction):
         return str(value.__doc__)
     speaks_for_itself = inspect.isroutine(value) or inspect.isclass(value) or inspect.ismodule(value)

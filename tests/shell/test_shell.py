@@ -220,25 +220,8 @@ def test_in_a_script_a_hidden_command_is_an_error(shell):
     assert result.exit_code == 2
 
 
-def test_what_the_shell_brings_does_not_count_as_bound(shell):
-    assert "ps" not in shell.bound
-    assert "sleep" not in shell.bound
-    assert list(shell.bound) == []
-
-
 def test_a_name_that_is_deleted_hides_no_command(shell, typed):
     assert typed("ps = 5", "del ps", "ps")[0].startswith("ID")
-
-
-def test_commands_that_go_take_their_names_along(shell):
-    shell.commands.register(a_command())
-    assert "tide" in shell.names
-    shell.commands.unregister("tide")
-    assert "tide" not in shell.names
-    shell.commands.register(a_command())
-    shell.names["tide"] = "mine"
-    shell.commands.unregister("tide")
-    assert shell.names["tide"] == "mine"
 
 
 # -- other lines -----------------------------------------------------------------------------------
@@ -383,57 +366,6 @@ def test_what_ends_late_is_told(make_shell):
     shell.scheduler.kill(shell.find_coroutine("spin"))
     shell.bridge.call(coloop.sleep, 0)
     assert "'late'" in shell.output.console.lines()
-
-
-# -- finding ---------------------------------------------------------------------------------------
-
-
-def test_a_coroutine_is_found_by_all_its_names(shell):
-    shell.execute("nap = go(sleep, 60, name='nap one')")
-    coroutine = shell.names["nap"]
-    for ref in (coroutine, 2, "2", "co#2", "nap one", "nap"):
-        assert shell.find_coroutine(ref) is coroutine
-
-
-@pytest.mark.parametrize(
-    ("ref", "message"),
-    [
-        ("napp", "no coroutine 'napp', did you mean 'nap'"),
-        ("zzz", r"no coroutine 'zzz' \(ps lists them\)"),
-        ("two", "2 coroutines are named 'two': co#3, co#4"),
-        ("5", r"co#5 brief has ended \(returned"),
-        ("99", "no coroutine co#99: there has been none"),
-    ],
-)
-def test_a_coroutine_that_is_not_found_is_told_in_one_line(shell, ref, message):
-    shell.execute("x = go(sleep, 60, name='nap')")
-    shell.execute("x = [go(sleep, 60, name='two') for _ in range(2)]")
-    shell.execute("go(int, name='brief')")
-    with pytest.raises(CommandError, match=message):
-        shell.find_coroutine(ref)
-
-
-def test_sockets_and_servers_are_found_by_name(shell):
-    shell.execute("s = serve(('127.0.0.1', 0), lambda c: None)")
-    shell.execute("c = connect(s.address)")
-    server, client = shell.names["s"], shell.names["c"]
-    shell.things.add("echo", server)
-    assert shell.find_server("s") is shell.find_server("echo#1") is shell.find_server(server) is server
-    assert shell.find_socket("c") is shell.find_socket(client) is client
-    assert shell.resolve_address("s") == shell.resolve_address(server) == server.address
-    assert shell.resolve_address("127.0.0.1:80") == "127.0.0.1:80"
-    with pytest.raises(CommandError, match="'s' is no socket but a Server"):
-        shell.find_socket("s")
-    with pytest.raises(CommandError, match="no server 'ecco#1', did you mean 'echo#1'"):
-        shell.find_server("ecco#1")
-
-
-def test_a_value_gets_a_name_of_the_users(shell):
-    shell.bind("c", 7)
-    assert shell.names["c"] == 7
-    for name in ("two words", "for", "1x", ""):
-        with pytest.raises(CommandError, match="cannot be a Python name"):
-            shell.bind(name, 7)
 
 
 # -- settings --------------------------------------------------------------------------------------
