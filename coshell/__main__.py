@@ -140,9 +140,9 @@ def _run(arguments: list[str]) -> int:
 def _command_of_plugin(arguments: list[str]) -> int:
     """`coshell labs ...`: a command that a plugin brings, as a line."""
     from .arguments import as_line, session_options
+    from .command_error import did_you_mean
     from .opening import open_shell, start
     from .script import run_lines
-    from .text import nearest
 
     options = session_options([])
     shell = open_shell(options, interactive=False)
@@ -153,10 +153,8 @@ def _command_of_plugin(arguments: list[str]) -> int:
         offered = [command.name for command in shell.commands if command.owner != "coshell"]
         if code != OK or word in offered:
             return code or run_lines(shell, [f":{as_line(arguments)}"], f"coshell {word}")
-        hint = nearest(word, [*_SUBCOMMANDS, *offered])
-        shell.output.notice(
-            f"coshell: no file {word!r}{f', did you mean {hint!r}?' if hint else ''}", "error"
-        )
+        hint = did_you_mean(word, [*_SUBCOMMANDS, *offered])
+        shell.output.notice(f"coshell: no file {word!r}{hint}", "error")
         return USAGE
 
     return _ended_in_order(shell, run)

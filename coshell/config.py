@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from .text import nearest
+from .command_error import did_you_mean
 from .values import Duration, parse_duration
 
 USER_FILE: Final = "coshell/config.toml"
@@ -49,8 +49,7 @@ def _one_of(*choices: str) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
         if value in choices:
             return str(value)
-        hint = nearest(str(value), choices)
-        raise ValueError(f"one of {', '.join(choices)}{f', did you mean {hint!r}?' if hint else ''}")
+        raise ValueError(f"one of {', '.join(choices)}{did_you_mean(str(value), choices)}")
 
     return parse
 
@@ -140,8 +139,7 @@ class Settings:
         """
         found = next((entry for entry in fields(self) if entry.name == key.replace("-", "_")), None)
         if found is None:
-            hint = nearest(key, keys())
-            raise SettingError(f"no setting {key!r}{f', did you mean {hint!r}?' if hint else ''}")
+            raise SettingError(f"no setting {key!r}{did_you_mean(key, keys())}")
         try:
             return replace(self, **{found.name: found.metadata["parse"](value)})
         except (ValueError, TypeError) as error:

@@ -13,8 +13,8 @@ from typing import Any, Final
 from coloop import Coroutine, Scheduler
 
 from .command import CommandError
+from .command_error import did_you_mean
 from .namespace import Bound
-from .text import nearest
 from .things import Things
 
 MAX_LISTED: Final = 8
@@ -51,8 +51,8 @@ def coroutine(scheduler: Scheduler, names: Mapping[str, Any], ref: Coroutine | i
     bound = names.get(text)
     if isinstance(bound, Coroutine):
         return bound
-    hint = nearest(text, [one.name for one in alive])
-    raise CommandError(f"no coroutine {text!r}{_hint(hint, 'ps lists them')}")
+    hint = did_you_mean(text, [one.name for one in alive]) or " (ps lists them)"
+    raise CommandError(f"no coroutine {text!r}{hint}")
 
 
 def _by_id(scheduler: Scheduler, number: int) -> Coroutine:
@@ -106,11 +106,8 @@ class Finder:
         if value is not None:
             raise CommandError(f"{ref!r} is no {what} but a {type(value).__name__}")
         candidates = [name for name in (*self.bound, *self.things) if fits(self._named(name))]
-        raise CommandError(f"no {what} {ref!r}{_hint(nearest(str(ref), candidates), 'conns lists them')}")
-
-
-def _hint(hint: str | None, otherwise: str) -> str:
-    return f", did you mean {hint!r}?" if hint else f" ({otherwise})"
+        hint = did_you_mean(str(ref), candidates) or " (conns lists them)"
+        raise CommandError(f"no {what} {ref!r}{hint}")
 
 
 def _listed(coroutines: Iterable[Coroutine]) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 
 import coloop
 
+from .command_error import CommandError
 from .text import printable
 
 MAX_MESSAGE_CHARS: Final = 500
@@ -24,8 +25,6 @@ _OURS: Final = tuple(f"{Path(file).resolve().parent}/" for file in (__file__, co
 
 def one_line(error: BaseException) -> str:
     """`ValueError: bad size`; a command's own message stands for itself."""
-    from .command import CommandError
-
     text = _message_of(error)
     if isinstance(error, SyntaxError):
         text = f"{error.msg} (line {error.lineno})" if error.lineno else str(error.msg)

@@ -15,8 +15,8 @@ from typing import Any, Final
 import coloop
 
 from .command import Command, CommandError, CommandTable
+from .command_error import did_you_mean
 from .lines import is_name
-from .text import nearest
 
 # Builtins whose names are commands of ours: theirs would take the keyboard away, or end the process.
 _REPLACED_BUILTINS: Final = frozenset({"help", "quit", "exit"})
@@ -55,8 +55,7 @@ class Functions:
 
     def __getattr__(self, name: str) -> CommandFunction:
         if name not in self._commands:
-            hint = nearest(name, self._commands.names())
-            raise AttributeError(f"no command {name!r}{f', did you mean {hint!r}?' if hint else ''}")
+            raise AttributeError(f"no command {name!r}{did_you_mean(name, self._commands.names())}")
         return CommandFunction(self._commands.get(name), self._call)
 
     def __dir__(self) -> list[str]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 import coloop
 from coshell import static_names
 from coshell.command import Arg, Command, CommandError, UsageError
+from coshell.command_error import did_you_mean
 from coshell.config import SettingError, about, keys
 from coshell.ending import Quit
 from coshell.namespace import CommandFunction
 from coshell.render import Column, table
-from coshell.text import nearest, plural, printable
+from coshell.text import plural, printable
 from coshell.values import Bytes, Count, Duration
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def help_(shell: Shell, topic: Any) -> list[Topic] | str:
         return f"{name}: {about(name)} (set {name} VALUE)"
     found = static_names.object_at(name.split("."), shell.names)
     if found is static_names.NOWHERE:
-        hint = nearest(name, [*shell.commands.names(), *keys(), *shell.names])
-        raise CommandError(f"no help on {name!r}{f', did you mean {hint!r}?' if hint else ''}")
+        hint = did_you_mean(name, [*shell.commands.names(), *keys(), *shell.names])
+        raise CommandError(f"no help on {name!r}{hint}")
     return _about_object(name, found)
 
 
