@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import coloop
 from coshell import static_names
 from coshell.command import Arg, Command, CommandError, UsageError
 from coshell.command_error import did_you_mean
@@ -17,7 +16,6 @@ from coshell.ending import Quit
 from coshell.namespace import CommandFunction
 from coshell.render import Column, table
 from coshell.text import plural, printable
-from coshell.values import Bytes, Count, Duration
 
 if TYPE_CHECKING:
     from coshell.shell import Shell
@@ -88,123 +86,6 @@ def _help_lines(value: list[Topic] | str, width: int) -> Iterable[str]:
         return value.split("\n")
     columns = (Column("name", "COMMAND"), Column("summary", "", minimum=20))
     return [*_CONCEPTS.split("\n"), "", *table(value, columns, width)]
-
-
-# -- status ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Status:
-    """How the scheduler and the process fare.
-
-    Attributes:
-        scheduler: `running`, or who holds it.
-        coroutines: how many live.
-        ready: how many of them could run.
-        waiting: how many wait.
-        spawned: how many there ever were.
-        failed: how many ended by an exception.
-        switches: how often one was left for another.
-        timers: how many are set.
-        threads: calls on worker threads.
-        lag: how long the scheduler took to answer.
-        clock: the time on its clock, and what kind of clock that is.
-        level: what the ledger counts.
-        cost: what that costs.
-        heap: all accounts together.
-        outside: heap that belongs to no coroutine.
-        stack: all stacks together.
-        rss: what the process holds in memory; None where the system does not tell.
-        shell: the heap of the shell's own coroutine.
-        things: the servers and clients that are open, by name.
-        plugins: those that are loaded.
-    """
-
-    scheduler: str
-    coroutines: Count
-    ready: Count
-    waiting: Count
-    spawned: Count
-    failed: Count
-    switches: Count
-    timers: Count
-    threads: Count
-    lag: Duration
-    clock: str
-    level: str
-    cost: str
-    heap: Bytes | None
-    outside: Bytes | None
-    stack: Bytes
-    rss: Bytes | None
-    shell: Bytes | None
-    things: tuple[str, ...]
-    plugins: tuple[str, ...]
-
-
-def status(shell: Shell) -> Status:
-    """How everything fares, also while a coroutine holds the scheduler."""
-    snapshot = shell.snapshot()
-    own = next((picture.heap_bytes for picture in snapshot.coroutines if picture.id == 1), None)
-    kind = "virtual" if shell.bridge.clock_is_virtual else "real"
-    return Status(
-        scheduler=_scheduler_state(snapshot),
-        coroutines=Count(snapshot.live),
-        ready=Count(snapshot.ready),
-        waiting=Count(snapshot.waiting),
-        spawned=Count(snapshot.spawned),
-        failed=Count(snapshot.failed),
-        switches=Count(snapshot.switches),
-        timers=Count(snapshot.timers),
-        threads=Count(snapshot.threads),
-        lag=Duration(snapshot.lag_s),
-        clock=f"{kind}, at {snapshot.taken_at:.3f}s" if kind == "virtual" else kind,
-        level=snapshot.level,
-        cost=snapshot.cost,
-        heap=_bytes(snapshot.heap_bytes),
-        outside=_bytes(snapshot.outside_bytes),
-        stack=Bytes(snapshot.stack_bytes),
-        rss=_bytes(coloop.memory.process().rss),
-        shell=_bytes(own),
-        things=tuple(shell.things),
-        plugins=tuple(record.name for record in shell.plugins.records() if record.state != "refused"),
-    )
-
-
-def _bytes(size: int | None) -> Bytes | None:
-    return None if size is None else Bytes(size)
-
-
-def _scheduler_state(snapshot: coloop.Snapshot) -> str:
-    hog = snapshot.hog
-    if hog is None:
-        return "running" if snapshot.responsive else "busy"
-    return f"held by co#{hog.id} {hog.name} for {Duration(hog.running_for_s)} (where {hog.id}, kill {hog.id})"
-
-
-def _status_lines(value: Status, _: int) -> list[str]:
-    facts = (
-        ("scheduler", f"{value.scheduler}; lag {value.lag}; {value.switches} switches; clock {value.clock}"),
-        (
-            "coroutines",
-            f"{value.coroutines}: {value.ready} ready, {value.waiting} waiting; {value.spawned} so far",
-        ),
-        (
-            "",
-            f"{value.failed} failed; {plural(int(value.timers), 'timer')}; {plural(int(value.threads), 'thread call')}",
-        ),
-        ("ledger", f"level {value.level}{f'; {value.cost}' if value.cost else ''}"),
-        ("heap", "not counted" if value.heap is None else _heap_line(value)),
-        ("stack", str(value.stack)),
-        ("process", "unknown" if value.rss is None else f"rss {value.rss}"),
-        ("open", ", ".join(value.things) or "nothing"),
-        ("plugins", ", ".join(value.plugins) or "none"),
-    )
-    return [printable(f"{name:<11} {text}", keep="") for name, text in facts]
-
-
-def _heap_line(value: Status) -> str:
-    return f"{value.heap} in coroutines, {value.shell or 0} of it the shell's; {value.outside or 0} outside of all"
 
 
 # -- set -------------------------------------------------------------------------------------------
@@ -355,15 +236,6 @@ COMMANDS: Final = (
         ("help", "help ps", "?sleep"),
         lane="any",
         show=_help_lines,
-    ),
-    Command(
-        "status",
-        "show how the scheduler and the process fare",
-        status,
-        examples=("status", "status --json"),
-        lane="any",
-        show=_status_lines,
-        details="Works while a coroutine lets nobody run.",
     ),
     Command(
         "set",

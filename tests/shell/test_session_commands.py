@@ -98,43 +98,6 @@ def test_help_names_the_nearest(shell):
     assert failure(shell, "help stauts").error == "no help on 'stauts', did you mean 'status'?"
 
 
-# -- status ----------------------------------------------------------------------------------------
-
-
-def test_status_tells_how_things_are(typed):
-    typed("x = go(sleep, 60)")
-    typed("s = serve(('127.0.0.1', 0), lambda c: None)")
-    lines = {line[:11].strip(): line[12:] for line in typed("status")}
-    assert lines["scheduler"].startswith("running; lag ")
-    assert lines["coroutines"] == "3: 0 ready, 3 waiting; 3 so far"
-    assert lines["ledger"] == "level off"
-    assert lines["heap"] == "not counted"
-
-
-def test_status_counts_the_heap_if_it_is_traced(typed):
-    typed("set level heap")
-    (line,) = typed("status --json")
-    record = json.loads(line)
-    assert isinstance(record["heap"], int)
-    assert record["rss"] > 1_000_000
-    assert record["clock"] == "real"
-    assert any(line.startswith("heap ") and "in coroutines" in line for line in typed("status"))
-
-
-def test_status_works_while_somebody_lets_nobody_run(shell, typed):
-    typed("def spin():\n    while True: pass\n")
-    shell.bridge.hog_patience_s = 0.2
-    failure(shell, "go(spin)")
-    assert typed("status")[0].startswith("scheduler   held by co#2 spin for ")
-    typed("kill 2")
-
-
-def test_status_knows_virtual_time(typed):
-    typed("set clock virtual")
-    typed("sleep(60)")
-    assert "clock virtual, at 60.0" in typed("status")[0]
-
-
 # -- set -------------------------------------------------------------------------------------------
 
 
