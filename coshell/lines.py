@@ -3,16 +3,18 @@
 Two languages share one prompt. The rule that tells them apart is small enough to be learned, and
 is shown while one types: a bare first word is a command if it is registered, not bound by the
 user, and not followed by something that only makes sense in Python (`= ( . [ ,` or an operator).
-`:word` is always a command. An option (`-n`, `--all`), a port (`:8080`) and a path (`/x`, `./x`) look like
-the beginning of an operator and are none.
+`:word` is always a command. An option (`-n`, `--all`), a port (`:8080`, `:{port}`) and a path (`/x`,
+`./x`) look like the beginning of an operator and are none.
 
 In the words of a command `'...'` is taken as it is, `"..."` has Python's escapes, and `$name` and
-`{expression}` put in Python values, outside of single quotes; `{{` is a brace. Everything here is pure, and linear
-in the length of the line, which is capped.
+`{expression}` put in Python values, outside of single quotes; `{{` is a brace. A `#` that stands alone
+begins a comment (`co#3` is a word, and so is `#3`). Everything here is pure, and linear in the length of
+the line, which is capped.
 """
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from typing import Final
 from .values import parse_duration, parse_size
 
 MAX_LINE_CHARS: Final = 64 * 1024
+
+MAX_NUMBER_CHARS: Final = 40
 
 _FIRST_WORD: Final = re.compile(r"[^\W\d]\w*")
 _ONLY_IN_PYTHON: Final = re.compile(
@@ -34,27 +38,34 @@ _ONLY_IN_PYTHON: Final = re.compile(
 _NOT_AN_OPERATOR: Final = re.compile(
     r"""
       --? [^\W\d]                                     # an option
-    | : \d                                            # a port
+    | : [^\s=]                                        # a port
     | \.{0,2} / [^\s=/]                               # a path
     | \[ [0-9A-Fa-f:.]* : [0-9A-Fa-f:.]* \] :         # [::1]:8080
     """,
     re.VERBOSE,
 )
+_COMMENT: Final = re.compile(r"#(?!\S)")
+_FLAG: Final = re.compile(r"-[^\s=]+")
 _ESCAPE: Final = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[0-7]{1,3}|.)", re.DOTALL)
 _NAMED_ESCAPES: Final = {
     "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v",
     "\\": "\\", '"': '"', "'": "'", "{": "{", "}": "}", "$": "$",
 }  # fmt: skip
-_PYTHON_STRING: Final = re.compile(
-    r"""(?:[rRbBfFuU]{0,2})(?:'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")"""
-)
+# A string that is never closed goes on to where it must end. So each of these matches wherever a quote
+# stands, and nothing is looked at twice: a failing match at every quote would be quadratic.
+_STRING: Final = r"""
+    ''' (?: \\[\s\S] | (?!''') [^\\] )*+ (?: ''' | \\?\Z )
+  | \"\"\" (?: \\[\s\S] | (?!\"\"\") [^\\] )*+ (?: \"\"\" | \\?\Z )
+  | ' (?: \\[\s\S] | [^'\\\n] )*+ '?
+  | " (?: \\[\s\S] | [^"\\\n] )*+ "?
+"""
+_NOT_CODE: Final = re.compile(rf"{_STRING} | \#[^\n]*", re.VERBOSE)
 _WITH_UNIT: Final = re.compile(
-    _PYTHON_STRING.pattern
-    + r"""
+    rf"""
+    {_STRING} | \#[^\n]*
     | [^\W\d]\w*                                      # a name, with whatever digits are in it
-    | 0[xXoObB]\w+
-    | (?P<number> \d[\d_]*(?:\.\d[\d_]*)? ) (?P<unit> K|M|G|T|us|ms|s|m|h|d ) (?![\w.])
-    | \d[\w.]*
+    | (?P<number> [0-9][0-9_]*(?:\.[0-9_]*)? | \.[0-9][0-9_]* ) (?P<unit> K|M|G|T|us|ms|s|m|h|d ) (?![\w.])
+    | \.?\d[\w.]*                                     # a number that Python can read
     """,
     re.VERBOSE,
 )
@@ -64,7 +75,7 @@ class LineError(Exception):
     """A line that cannot be read.
 
     Attributes:
-        column: where, counted from 1.
+        column: where, counted from 1 in the text that was to be read.
     """
 
     def __init__(self, message: str, column: int) -> None:
@@ -98,7 +109,6 @@ class Expression:
     """A Python expression inside of a word."""
 
     source: str
-    column: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +205,12 @@ def _check_length(text: str) -> None:
 class _Splitter:
     """One pass over a line, from left to right."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, at: int = 0) -> None:
         self.text = text
-        self.at = 0
+        self.at = at
 
     def words(self) -> Iterator[Word]:
-        while self._skip_blanks():
+        while self._find_word():
             start = self.at
             parts: list[str | Expression] = []
             quoted = False
@@ -209,10 +219,9 @@ class _Splitter:
                 parts.extend(self._piece())
             yield Word(_joined(parts), start, self.at, quoted)
 
-    def _skip_blanks(self) -> bool:
-        while self.at < len(self.text) and self.text[self.at].isspace():
-            self.at += 1
-        return self.at < len(self.text)
+    def _find_word(self) -> bool:
+        self.at = _after_blanks(self.text, self.at)
+        return self.at < len(self.text) and _COMMENT.match(self.text, self.at) is None
 
     def _piece(self) -> list[str | Expression]:
         character = self.text[self.at]
@@ -252,20 +261,20 @@ class _Splitter:
         if character == "{":
             return self._braced()
         if character == "$" and (found := _FIRST_WORD.match(self.text, self.at + 1)):
-            column, self.at = self.at + 2, found.end()
-            return Expression(found[0], column)
+            self.at = found.end()
+            return Expression(found[0])
         self.at += 1
         return character
 
     def _braced(self) -> Expression:
         start = self.at + 1
-        end = _end_of_expression(self.text, start, "}")
+        end = next((at for at in _outermost(self.text, start) if self.text[at] == "}"), None)
         if end is None:
             raise LineError("brace opened here is never closed (write {{ for a brace)", start)
         source, self.at = self.text[start:end].strip(), end + 1
         if not source:
             raise LineError("no expression between these braces (write {{ for a brace)", start)
-        return Expression(source, start + 1)
+        return Expression(source)
 
 
 def _joined(parts: list[str | Expression]) -> tuple[str | Expression, ...]:
@@ -295,20 +304,25 @@ def _unescaped(escape: str) -> str:
     return _NAMED_ESCAPES.get(body, escape)
 
 
-def _end_of_expression(text: str, start: int, closer: str) -> int | None:
-    """The offset of the `closer` that ends the Python expression at `start`; None if there is none."""
-    depth, at = 0, start
-    while at < len(text):
-        found = _PYTHON_STRING.match(text, at) if text[at] in "'\"" else None
-        if found is not None:
-            at = found.end()
-            continue
-        character = text[at]
-        if depth == 0 and character == closer:
-            return at
-        depth += (character in "([{") - (character in ")]}")
+def _after_blanks(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
         at += 1
-    return None
+    return at
+
+
+def _outermost(source: str, at: int) -> Iterator[int]:
+    """The offsets, from `at` on, of what is in no bracket, string or comment of Python source."""
+    depth = 0
+    while at < len(source):
+        skipped = _NOT_CODE.match(source, at)
+        if skipped is not None:
+            at = skipped.end()
+            continue
+        if depth == 0:
+            yield at
+        depth += (source[at] in "([{") - (source[at] in ")]}")
+        depth = max(depth, 0)
+        at += 1
 
 
 def split_raw(text: str, flags: Mapping[str, bool]) -> tuple[str, dict[str, str | bool]]:
@@ -329,85 +343,50 @@ def split_raw(text: str, flags: Mapping[str, bool]) -> tuple[str, dict[str, str 
     """
     _check_length(text)
     given: dict[str, str | bool] = {}
-    begin = _take_leading(text, flags, given)
-    end = next(
-        (at for at in _word_starts(text, begin) if at > begin and _flag_at(text, at, flags)), len(text)
-    )
-    rest = _take_flags(words(text[end:]), end, flags, given)
-    if rest is not None:
+    begin = _take_flags(text, 0, flags, given)
+    end = _first_flag(text, begin, flags)
+    rest = _take_flags(text, end, flags, given)
+    if rest < len(text) and _COMMENT.match(text, rest) is None:
         raise LineError("only options can follow an option here", rest + 1)
     return text[begin:end].strip(), given
 
 
-def _take_leading(text: str, flags: Mapping[str, bool], given: dict[str, str | bool]) -> int:
-    """Read the flags before the expression; returns where that begins."""
-    at = len(text) - len(text.lstrip())
-    while (found := _flag_at(text, at, flags)) is not None:
-        name, value_at = found
-        at = value_at
+def _first_flag(text: str, begin: int, flags: Mapping[str, bool]) -> int:
+    """The offset of the first flag behind the expression that begins at `begin`; the end if there is none."""
+    return next(
+        (
+            at
+            for at in _outermost(text, begin)
+            if text[at] == "-" and text[at - 1].isspace() and _flag_at(text, at, flags)
+        ),
+        len(text),
+    )
+
+
+def _take_flags(text: str, at: int, flags: Mapping[str, bool], given: dict[str, str | bool]) -> int:
+    """Put the flags that stand at `at` into `given`; returns where something else begins."""
+    at = _after_blanks(text, at)
+    while name := _flag_at(text, at, flags):
+        at += len(name)
+        given[name] = True
         if flags[name]:
-            word = _word_at(text, at, name)
-            given[name], at = _literal(word), at + word.end
-        else:
-            given[name] = True
-        at += len(text[at:]) - len(text[at:].lstrip())
+            word = _value_at(text, at, name)
+            given[name], at = _literal(word), word.end
+        at = _after_blanks(text, at)
     return at
 
 
-def _word_at(text: str, at: int, flag: str) -> Word:
-    found = next(_Splitter(text[at:]).words(), None)
+def _value_at(text: str, at: int, flag: str) -> Word:
+    found = next(_Splitter(text, at + text.startswith("=", at)).words(), None)
     if found is None:
         raise LineError(f"{flag} needs a value", at)
     return found
 
 
-def _take_flags(
-    found: list[Word], offset: int, flags: Mapping[str, bool], given: dict[str, str | bool]
-) -> int | None:
-    """Read words that are all flags and values; returns the offset of the first that is neither."""
-    rest = iter(found)
-    for word in rest:
-        name, equals, value = _literal(word).partition("=")
-        if word.quoted or name not in flags:
-            return offset + word.start
-        if not flags[name]:
-            given[name] = True
-        elif equals:
-            given[name] = value
-        else:
-            following = next(rest, None)
-            if following is None:
-                raise LineError(f"{name} needs a value", offset + word.end)
-            given[name] = _literal(following)
-    return None
-
-
-def _flag_at(text: str, at: int, flags: Mapping[str, bool]) -> tuple[str, int] | None:
-    """The flag that stands at this offset, and where its value begins."""
-    if not text.startswith("-", at):
-        return None
-    end = at
-    while end < len(text) and not text[end].isspace() and text[end] != "=":
-        end += 1
-    name = text[at:end]
-    if name not in flags:
-        return None
-    return name, end + (end < len(text) and text[end] == "=" and flags[name])
-
-
-def _word_starts(text: str, begin: int) -> Iterator[int]:
-    """Offsets behind a blank, at bracket depth 0 and outside of strings."""
-    depth, at, after_blank = 0, begin, True
-    while at < len(text):
-        if after_blank and depth == 0 and not text[at].isspace():
-            yield at
-        found = _PYTHON_STRING.match(text, at) if text[at] in "'\"" else None
-        if found is not None:
-            at, after_blank = found.end(), False
-            continue
-        depth += (text[at] in "([{") - (text[at] in ")]}")
-        after_blank = text[at].isspace()
-        at += 1
+def _flag_at(text: str, at: int, flags: Mapping[str, bool]) -> str | None:
+    """The flag that stands at this offset."""
+    found = _FLAG.match(text, at)
+    return found[0] if found and found[0] in flags else None
 
 
 def _literal(word: Word) -> str:
@@ -425,7 +404,7 @@ def expand_units(expression: str) -> str:
 
 def _as_number(found: re.Match[str]) -> str:
     unit = found["unit"]
-    if unit is None:
+    if unit is None or len(found[0]) > MAX_NUMBER_CHARS:
         return found[0]
     text = found["number"].replace("_", "") + unit
     return str(parse_size(text)) if unit in "KMGT" else f"{parse_duration(text):.15g}"
@@ -433,6 +412,4 @@ def _as_number(found: re.Match[str]) -> str:
 
 def is_name(text: str, reserved: Collection[str] = ()) -> bool:
     """Whether `text` can be bound as a Python name."""
-    import keyword
-
     return text.isidentifier() and not keyword.iskeyword(text) and text not in reserved

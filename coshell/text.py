@@ -20,14 +20,16 @@ ELLIPSIS: Final = "…"
 MAX_COMPARED: Final = 1000  # candidates for a nearest word; a comparison takes about 20 us
 
 
-def printable(text: str, *, keep: str = "\n\t") -> str:
-    """`text` with every character escaped that is neither printable nor in `keep`.
+def printable(text: str, *, keep: str = "\n\t", ascii_only: bool = False) -> str:
+    """`text` with every character escaped that is neither printable nor in `keep`; or that is not ASCII.
 
     A backslash stays as it is: this is for reading, not for reading back.
     """
-    if text.isprintable():
+    if text.isprintable() and (text.isascii() or not ascii_only):
         return text
-    return "".join(c if c.isprintable() or c in keep else _escaped(c) for c in text)
+    return "".join(
+        c if (c.isprintable() or c in keep) and (c.isascii() or not ascii_only) else _escaped(c) for c in text
+    )
 
 
 def _escaped(character: str) -> str:
@@ -53,10 +55,7 @@ class PeerText:
 
     def feed(self, data: bytes, *, final: bool = False) -> str:
         """The text of these bytes, printable but for newlines and tabs."""
-        text = self._decoder.decode(data, final)
-        if self._ascii_only and not text.isascii():
-            text = text.encode("ascii", "backslashreplace").decode("ascii")
-        return printable(text)
+        return printable(self._decoder.decode(data, final), ascii_only=self._ascii_only)
 
 
 def width_of(text: str) -> int:

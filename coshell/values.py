@@ -7,15 +7,16 @@ shows them: two units at most, and no more digits than a reader can use.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
 _SIZE_UNITS: Final = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _TIME_UNITS: Final = {"us": 1e-6, "ms": 1e-3, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NUMBER: Final = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)\s?(?P<unit>[a-zA-Z]*)", re.ASCII)
-_ALIGNS: Final = re.compile(
-    r"(.?[<>^])?\d*"
-)  # a format that only pads: it is meant for people, so it gets the unit
+_BETWEEN_TWO_UNITS: Final = re.compile(r"(?<=\d[dhm])(?=\d\d[hms]$)", re.ASCII)
+# A format that only pads is meant for people, so it gets the unit.
+_ALIGNS: Final = re.compile(r"(.?[<>^])?\d*")
 
 
 class Bytes(int):
@@ -46,18 +47,20 @@ class Count(int):
 
 
 class Duration(float):
-    """Seconds. `str` gives `418us`, `2ms`, `1.2s`, `43m02s`, `14h32m`, `12d03h`."""
+    """Seconds. `str` gives `418us`, `2ms`, `1.2s`, `43m02s`, `14h32m`, `12d03h`, `102d`."""
 
     def __str__(self) -> str:
+        if not math.isfinite(self):
+            return f"{float(self)}"
         if self < 0:
             return f"-{Duration(-self)}"
-        if round(self * 1e6) < 1000:
-            return f"{round(self * 1e6)}us" if self else "0s"
-        if round(self * 1e3) < 1000:
-            return f"{round(self * 1e3)}ms"
-        if round(self, 1) < 60:
+        if round(self, 1) >= 60:
+            return _in_two_units(round(self))
+        if round(self * 1e3) >= 1000:
             return f"{self:.1f}".removesuffix(".0") + "s"
-        return _in_two_units(round(self))
+        if round(self * 1e6) >= 1000:
+            return f"{round(self * 1e3)}ms"
+        return f"{round(self * 1e6)}us" if self else "0s"
 
     def __format__(self, spec: str) -> str:
         return format(str(self) if _ALIGNS.fullmatch(spec) else float(self), spec)
@@ -74,6 +77,8 @@ class Percent(float):
 
 
 def _in_two_units(seconds: int) -> str:
+    if seconds >= 100 * 86400:
+        return f"{seconds // 86400}d"
     for big, small, size, part in (("d", "h", 86400, 3600), ("h", "m", 3600, 60), ("m", "s", 60, 1)):
         if seconds >= size:
             return f"{seconds // size}{big}{seconds % size // part:02}{small}"
@@ -91,13 +96,15 @@ def parse_size(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """Read `300ms`, `5s`, `2m`, `1h` or a plain number as seconds.
+    """Read `300ms`, `5s`, `2m`, `1h`, `43m02s` or a plain number as seconds.
 
     Raises:
         ValueError: it is no duration.
     """
-    number, unit = _split(text, _TIME_UNITS, "duration", "300ms")
-    return number * unit
+    parts = [
+        _split(part, _TIME_UNITS, "duration", "300ms") for part in _BETWEEN_TWO_UNITS.split(text.strip())
+    ]
+    return sum(number * unit for number, unit in parts)
 
 
 def _split(

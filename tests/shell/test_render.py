@@ -63,15 +63,34 @@ def test_no_records_make_no_table() -> None:
         max_size=4,
     ),
     st.integers(min_value=1, max_value=300),
+    st.booleans(),
 )
-def test_no_line_is_ever_wider_than_the_screen(rows: list[Row], width: int) -> None:
-    for line in table(rows, COLUMNS, width):
+def test_no_line_is_ever_wider_than_the_screen(rows: list[Row], width: int, ascii_only: bool) -> None:
+    for line in table(rows, COLUMNS, width, ascii_only=ascii_only):
         assert width_of(line) <= width
         assert line.isprintable()
+        assert line.isascii() or not ascii_only
+
+
+def test_a_number_stays_whole_as_long_as_a_name_can_give() -> None:
+    columns = [Column("id", "ID", ">"), Column("name", "NAME", minimum=2)]
+    assert table([Row(1234567, "leaky", None, Duration(1))], columns, 11)[1] == "1234567  l…"
+
+
+def test_wide_characters_keep_the_columns_aligned() -> None:
+    assert table([{"name": "日本", "id": 1}, {"name": "ab", "id": 2}]) == [
+        "NAME  ID",
+        "日本   1",
+        "ab     2",
+    ]
 
 
 def test_without_columns_the_fields_speak_for_themselves() -> None:
     assert table([{"free_bytes": Bytes(1024), "up": True}]) == ["FREE-BYTES  UP", "      1.0K  yes"]
+
+
+def test_a_mapping_shows_all_its_keys_safely() -> None:
+    assert table([{1: "one", "\x1b[2J": "x"}]) == ["1    \\x1b[2J", "one  x"]
 
 
 def test_sizes_can_be_shown_exactly() -> None:
@@ -93,13 +112,35 @@ def test_json_knows_no_nan_and_no_infinity(value: float) -> None:
     assert json.loads(json_line({"value": value})) == {"value": None}
 
 
+class Stubborn:
+    def __str__(self) -> str:
+        raise OSError
+
+
+SCALARS = st.none() | st.binary() | st.text() | st.integers() | st.floats() | st.builds(Stubborn)
+
+
 @given(
     st.recursive(
-        st.none() | st.binary() | st.text() | st.integers(), lambda inner: st.lists(inner), max_leaves=9
+        SCALARS,
+        lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+        max_leaves=9,
     )
 )
-def test_json_can_be_made_of_anything_that_commands_return(value: object) -> None:
+def test_anything_can_be_shown_and_made_json_of(value: object) -> None:
     json.loads(json_line({"value": value}))
+    assert cell(value).isprintable()
+
+
+def test_an_integer_too_long_for_decimals_is_shown_all_the_same() -> None:
+    assert json.loads(json_line([16**5000]))[0] == hex(16**5000)
+    assert cell(16**5000) == "<int: its str raised ValueError>"
+
+
+def test_in_json_what_holds_itself_ends() -> None:
+    held: list[object] = [1]
+    held += [held, {"again": held}]
+    assert json.loads(json_line(held)) == [1, "...", {"again": "..."}]
 
 
 def test_a_sparkline_goes_from_the_smallest_to_the_largest() -> None:

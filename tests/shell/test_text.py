@@ -34,6 +34,12 @@ def test_whatever_passes_is_printable_but_for_newlines_and_tabs(text: str) -> No
     assert printable(text, keep="").isprintable()
 
 
+@given(st.text())
+def test_where_only_ascii_can_be_shown_the_rest_is_written_out(text: str) -> None:
+    assert printable(text, ascii_only=True).isascii()
+    assert printable(text, keep="", ascii_only=True).isprintable()
+
+
 @given(st.text().filter(str.isprintable))
 def test_printable_text_is_left_alone(text: str) -> None:
     assert printable(text) == text
@@ -66,6 +72,12 @@ def test_invalid_utf8_of_a_peer_is_shown_by_its_bytes() -> None:
 )
 def test_cut_text_fits(text: str, width: int, middle: bool) -> None:
     assert width_of(cut(text, width, middle=middle)) <= width
+
+
+def test_a_wide_character_takes_two_columns_and_is_never_halved() -> None:
+    assert width_of("日本e\u0301") == 5
+    assert cut("日本語", 4) == "日…"
+    assert cut("日本語", 5) == "日本…"
 
 
 def test_a_cut_says_that_it_cut() -> None:

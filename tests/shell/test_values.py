@@ -27,7 +27,7 @@ def test_a_size_is_shown_in_units_of_1024(size: int, shown: str) -> None:
     [
         (0, "0s"), (418e-6, "418us"), (0.0021, "2ms"), (0.9996, "1s"), (1.25, "1.2s"), (7, "7s"),
         (59.96, "1m00s"), (43 * 60 + 2, "43m02s"), (14 * 3600 + 32 * 60, "14h32m"), (12 * 86400 + 3 * 3600, "12d03h"),
-        (-2, "-2s"),
+        (102.4 * 86400, "102d"), (-2, "-2s"), (math.nan, "nan"), (-math.inf, "-inf"),
     ],
 )  # fmt: skip
 def test_a_duration_is_shown_with_two_units_at_most(seconds: float, shown: str) -> None:
@@ -55,13 +55,16 @@ def test_a_size_can_be_read(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("300ms", 0.3), ("5s", 5), ("2m", 120), ("1h", 3600), ("0.5", 0.5)]
+    ("text", "seconds"),
+    [("300ms", 0.3), ("5s", 5), ("2m", 120), ("1h", 3600), ("0.5", 0.5), ("43m02s", 2582)],
 )
 def test_a_duration_can_be_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["", "K", "5 parsecs", "-1", "nan", "inf", "1e400", "0x10", "9" * 100])
+@pytest.mark.parametrize(
+    "text", ["", "K", "5 parsecs", "-1", "nan", "inf", "1e400", "0x10", "9" * 100, "02s43m", "1m2m", "m02s"]
+)
 def test_what_is_no_size_or_duration_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match="not a size"):
         parse_size(text)
@@ -72,3 +75,14 @@ def test_what_is_no_size_or_duration_is_refused_by_name(text: str) -> None:
 @given(st.integers(min_value=0, max_value=2**60))
 def test_a_size_that_is_read_back_is_off_by_less_than_its_last_digit(size: int) -> None:
     assert math.isclose(parse_size(str(Bytes(size))), size, rel_tol=0.05)
+
+
+@given(st.floats(min_value=1e-6, max_value=1e9))
+def test_a_duration_that_is_read_back_is_off_by_less_than_its_last_digit(seconds: float) -> None:
+    assert math.isclose(parse_duration(str(Duration(seconds))), seconds, rel_tol=0.35)
+
+
+@given(st.floats(), st.integers())
+def test_every_number_can_be_shown(number: float, whole: int) -> None:
+    for shown in (Duration(number), Percent(number), Bytes(whole), Count(whole)):
+        assert str(shown).isprintable()
