@@ -14,28 +14,23 @@ is charged that is made at the prompt. A call that comes while it is busy gets a
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from queue import Empty, SimpleQueue
+from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
-from types import FrameType
 from typing import Any, Final
 
 import coloop
 from coloop import Clock, Coroutine, CoroutinePicture, Killed, NotRunning, Scheduler
 from coloop.testing import MockClock
 
+from .call import INTERRUPT, TICK, Call
+
 SHELL: Final = "shell"
 LOOK_S: Final = 0.1  # how often a wait looks for somebody who holds the scheduler
 KILL_GRACE_S: Final = 1.0
 START_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 5.0  # coloop gives those who clean up 3 x 1 s
-
-_DONE: Final = "done"
-_INTERRUPT: Final = "interrupt"
-_TICK: Final = "tick"
 
 
 class Hogged(Exception):
@@ -57,54 +52,6 @@ class Hogged(Exception):
 
 class _Stop(BaseException):
     """Ends the scheduler, from its root."""
-
-
-class _Call:
-    """A function on its way to the scheduler, and its answer on the way back."""
-
-    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], name: str) -> None:
-        self.fn = fn
-        self.args = args
-        self.name = name
-        self.events: SimpleQueue[str] = SimpleQueue()
-        self.coroutine: Coroutine | None = None  # set as soon as it is being made
-        self.value: Any = None
-        self.error: BaseException | None = None
-        self.finished = False
-        self.given_up = False
-        self.interrupts = 0
-
-    def make(self) -> None:
-        """In a coroutine: make the call and keep what comes of it."""
-        self.coroutine = coloop.current()
-        try:
-            self.value = self.fn(*self.args)
-        except BaseException as error:
-            self.error = _without_head(error)
-        self.finish()
-
-    def finish(self) -> None:
-        """The answer is there."""
-        self.finished = True
-        self.events.put(_DONE)
-
-    def answer(self) -> Any:
-        """Give what it returned, or raise what it raised; once."""
-        value, error = self.value, self.error
-        self.value = self.error = None
-        if isinstance(error, Killed) and self.interrupts:
-            error = KeyboardInterrupt()
-        if error is None:
-            return value
-        try:
-            raise error
-        finally:
-            del error  # else the traceback holds this frame, which holds the error
-
-
-def _without_head(error: BaseException) -> BaseException:
-    """Without the frame that caught it, which holds the call, which holds the error."""
-    return error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
 
 
 class _Watcher(coloop.Observer):
@@ -152,7 +99,7 @@ class Bridge:
         self._thread: threading.Thread | None = None
         self._started = threading.Event()
         self._failure: BaseException | None = None
-        self._waiting: list[_Call] = []
+        self._waiting: list[Call] = []
         self._shell: Coroutine | None = None
         self._idle = False
         self._active = 0
@@ -200,7 +147,8 @@ class Bridge:
         if self._thread is None or self._scheduler is None:
             return True
         self._stopping = True
-        self.scheduler.call_soon_threadsafe(_raise_stop)
+        with suppress(NotRunning):
+            self.scheduler.call_soon_threadsafe(_raise_stop)
         self._thread.join(LOOK_S)
         if self._thread.is_alive():
             held = self.hog()
@@ -227,10 +175,10 @@ class Bridge:
         scheduler = self.scheduler
         if threading.get_ident() == scheduler.thread_id:
             return fn(*args)
-        call = _Call(fn, args, name)
+        call = Call(fn, args, name)
         self._waiting.append(call)
         try:
-            with _ctrl_c_put_in(call.events):
+            with call.taking_ctrl_c():
                 scheduler.call_soon_threadsafe(self._begin, call)
                 self._wait_for(call)
         finally:
@@ -241,7 +189,7 @@ class Bridge:
         """Do what Ctrl-C does, from any thread; False if no call is waited for."""
         waiting = self._waiting[-1:]
         for call in waiting:
-            call.events.put(_INTERRUPT)
+            call.interrupt()
         return bool(waiting)
 
     def hog(self) -> tuple[Coroutine, float] | None:
@@ -255,32 +203,22 @@ class Bridge:
 
     # -- on the waiting thread ---------------------------------------------------------------------
 
-    def _wait_for(self, call: _Call) -> None:
+    def _wait_for(self, call: Call) -> None:
         while not call.finished:
-            event = self._next_event(call)
-            if event == _INTERRUPT:
+            event = call.next_event(LOOK_S)
+            if event == INTERRUPT:
                 self._interrupt(call)
-            elif event == _TICK:
+            elif event == TICK:
                 self._look_for_hog(call)
 
-    @staticmethod
-    def _next_event(call: _Call) -> str:
-        """Never waits for ever: a signal that comes just before the thread blocks does not end the wait."""
-        try:
-            return call.events.get(timeout=LOOK_S)
-        except Empty:
-            return _TICK
-        except KeyboardInterrupt:  # a handler of SIGINT that is not ours
-            return _INTERRUPT
-
-    def _interrupt(self, call: _Call) -> None:
+    def _interrupt(self, call: Call) -> None:
         call.interrupts += 1
         if call.interrupts == 1:
             self.scheduler.call_soon_threadsafe(self._raise_in, call)
         elif call.coroutine is not None:
             self._end_by_force(call, call.coroutine)
 
-    def _look_for_hog(self, call: _Call) -> None:
+    def _look_for_hog(self, call: Call) -> None:
         found = self.hog()
         if found is None:
             return
@@ -292,20 +230,19 @@ class Bridge:
             self._give_up(call, hog)
 
     @staticmethod
-    def _give_up(call: _Call, hog: Coroutine) -> None:
-        call.given_up = True
+    def _give_up(call: Call, hog: Coroutine) -> None:
+        started = call.give_up()
         if not call.finished:
-            raise Hogged(hog, started=call.coroutine is not None, interrupted=call.interrupts > 0)
+            raise Hogged(hog, started=started, interrupted=call.interrupts > 0)
 
-    def _end_by_force(self, call: _Call, coroutine: Coroutine) -> None:
+    def _end_by_force(self, call: Call, coroutine: Coroutine) -> None:
         """The call does not listen: kill its coroutine."""
         verdict = self.scheduler.kill(coroutine, KILL_GRACE_S)
         held = self.hog()
         if verdict == "unstoppable" and held is not None:
             self._give_up(call, held[0])
-        elif not call.finished:  # killed before it could answer
-            call.error = KeyboardInterrupt()
-            call.finish()
+        else:
+            call.fail(KeyboardInterrupt())
 
     # -- on the scheduler's thread -----------------------------------------------------------------
 
@@ -320,8 +257,7 @@ class Bridge:
             self._scheduler = None
             self._started.set()
             for call in list(self._waiting):
-                call.error = call.error or NotRunning("the scheduler has ended")
-                call.finish()
+                call.fail(NotRunning("the scheduler has ended"))
 
     def _adopt(self, scheduler: Scheduler) -> None:
         scheduler.inbox_waiters += 1  # whoever types may still act: that is hope, also while a call waits
@@ -348,11 +284,11 @@ class Bridge:
     def _succeed(self) -> None:
         self.scheduler.go(self._serve, name=SHELL)
 
-    def _next_call(self) -> _Call | None:
+    def _next_call(self) -> Call | None:
         while not self._stopping:
             self._idle = True
             try:
-                found: _Call = self.scheduler.park("prompt")
+                found: Call = self.scheduler.park("prompt")
             except Killed:
                 return None
             except BaseException:  # noqa: S112 - meant for a call that has ended, or for nobody
@@ -363,20 +299,18 @@ class Bridge:
                 self._idle = False
         return None
 
-    def _begin(self, call: _Call) -> None:
-        if call.given_up:
-            return
+    def _begin(self, call: Call) -> None:
         if call.name == SHELL and self._idle and self._shell is not None:
             self._idle = False
             self.scheduler.wake(self._shell, call)
         else:
             self.scheduler.go(self._make, (call,), name=call.name)
 
-    def _make(self, call: _Call) -> None:
+    def _make(self, call: Call) -> None:
         self._count_active(+1)
         call.make()
         self._count_active(-1)
-        if call.given_up:
+        if call.given_up and call.coroutine is not None:
             self.on_late(call.value, call.error)
 
     def _count_active(self, change: int) -> None:
@@ -385,11 +319,10 @@ class Bridge:
         if isinstance(self._clock, MockClock):
             self._clock.autojump = self._active > 0
 
-    def _raise_in(self, call: _Call) -> None:
+    def _raise_in(self, call: Call) -> None:
         if call.coroutine is None:
-            call.given_up = True
-            call.error = KeyboardInterrupt()
-            call.finish()
+            call.give_up()
+            call.fail(KeyboardInterrupt())
         elif not call.finished:
             self.scheduler.interrupt(call.coroutine, KeyboardInterrupt())
 
@@ -401,7 +334,7 @@ class Bridge:
             return
         self.scheduler.call_soon_threadsafe(self._fail, ours, coroutines)
 
-    def _fail(self, calls: list[_Call], coroutines: tuple[CoroutinePicture, ...]) -> None:
+    def _fail(self, calls: list[Call], coroutines: tuple[CoroutinePicture, ...]) -> None:
         report = deadlock_report(coroutines)
         for call in calls:
             if call.coroutine is not None and not call.finished:
@@ -416,25 +349,3 @@ def deadlock_report(coroutines: tuple[CoroutinePicture, ...]) -> str:
 
 def _raise_stop() -> None:
     raise _Stop
-
-
-@contextmanager
-def _ctrl_c_put_in(events: SimpleQueue[str]) -> Iterator[None]:
-    """On the main thread Ctrl-C becomes an event in this block, and raises nothing anywhere.
-
-    `SimpleQueue.put` may be called in a signal handler, whatever it has interrupted.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    previous = signal.getsignal(signal.SIGINT) if is_main else None
-    if previous in {None, signal.SIG_IGN}:
-        yield
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        events.put(_INTERRUPT)
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
