@@ -8,6 +8,8 @@ here reads `tracemalloc`, and its figures are honest about what they are:
 * what a coroutine allocates is charged to it, what is freed while it runs is credited to *it*,
   whoever had allocated it: a figure can be negative;
 * other threads' allocations fall on whoever runs meanwhile;
+* the numbers that are kept here are objects too: a coroutine's figure is uncertain by some tens of
+  bytes;
 * the sum of all tallies, of the dead and of what ran outside of any coroutine is always the
   total that tracemalloc gives. Nothing is hidden in a remainder.
 
@@ -131,7 +133,13 @@ class Process(NamedTuple):
 
 
 class Ledger(Protocol):
-    """Whoever charges memory to coroutines."""
+    """Whoever charges memory to coroutines.
+
+    Attributes:
+        own_bytes: what its own numbers take; no coroutine's.
+    """
+
+    own_bytes: int
 
     def settle(self, tally: Tally) -> None:
         """`tally`'s owner has just run: charge it with what has changed since the last call."""
@@ -151,17 +159,22 @@ class TracemallocLedger:
         if not self._was_tracing:
             tracemalloc.start(frames)
         self._closed = False
-        self._last_bytes = 0
+        self._last_bytes = self.own_bytes = 0
 
     def settle(self, tally: Tally) -> None:
         """Charge the difference since the last settlement."""
         if self._closed:  # by another thread, in the midst of a switch
             return
+        # No call comes between the use and the change of `_last_bytes`: another thread may settle too, and
+        # no difference must be counted twice. And at both readings one number is alive, the last: else
+        # each settlement would charge the next one for the numbers of this one, in the same direction.
         now = tracemalloc.get_traced_memory()[0]
-        # In one breath: another thread may settle too, and no difference must be counted twice.
-        before, self._last_bytes = self._last_bytes, now
-        tally.add(now - before)
-        self._last_bytes = tracemalloc.get_traced_memory()[0]  # the numbers made here are not the next one's
+        growth = now - self._last_bytes
+        self._last_bytes = now
+        tally.add(growth)
+        now = tracemalloc.get_traced_memory()[0]
+        self.own_bytes += now - self._last_bytes
+        self._last_bytes = now
 
     def total(self) -> int:
         """What tracemalloc traces at this moment."""
@@ -235,7 +248,9 @@ class Memory:
     def held_by_coroutines(self) -> int:
         """The sum of the living accounts; 0 below level `heap`."""
         total = self.usage()
-        return 0 if total is None else total - self.outside.heap_bytes - self.dead.heap_bytes
+        if self.ledger is None or total is None:
+            return 0
+        return total - self.outside.heap_bytes - self.dead.heap_bytes - self.ledger.own_bytes
 
     def process(self) -> Process:
         """What the process holds: resident, unique and proportional set size."""

@@ -49,7 +49,7 @@ from ._errors import (
     WaitTimeout,
     WrongThread,
 )
-from ._frames import Site, calling_site, top_site, trimmed
+from ._frames import Site, calling_site, make_objects, top_site, trimmed
 from ._kill import Killer
 from ._memory import Tally, memory, stack_cost
 from ._observer import Failure, Observer, describe_failure
@@ -273,6 +273,7 @@ class Scheduler:
         assert self._job is not None
         (coroutine, fn, args, kwargs), self._job = self._job, None
         if memory.ledger is not None:
+            make_objects(sys._getframe())
             self._charge_switch()
         try:
             coroutine._value = self._call(coroutine, fn, args, kwargs)
@@ -345,6 +346,7 @@ class Scheduler:
         self.charged_at = self.running_since = now
         ledger = memory.ledger
         if ledger is not None:
+            make_objects(sys._getframe())
             ledger.settle(memory.outside if me is None else me._tally)
         if target is None:
             if self._callers:
@@ -884,6 +886,11 @@ class Scheduler:
         worker = coroutine._greenlet
         if worker is None:
             return 0, 0
+        ledger = memory.ledger
+        if ledger is not None:
+            self.settle()
+            stack_cost(self.frame_of(coroutine))
+            ledger.settle(coroutine._tally)  # the objects of its frames, as in `make_objects`
         chunk_bytes, frames = stack_cost(self.frame_of(coroutine))
         return worker._stack_saved + chunk_bytes, frames  # type: ignore[attr-defined]
 

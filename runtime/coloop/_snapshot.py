@@ -17,7 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._errors import NotRunning
-from ._frames import stack_of_thread, top_site
+from ._frames import Site, stack_of_thread, top_site
 from ._memory import Account, memory
 
 if TYPE_CHECKING:
@@ -204,14 +204,19 @@ class Grave(NamedTuple):
 def grave_of(coroutine: Coroutine) -> tuple[object, ...]:
     """The fields of a `Grave`, as a bare tuple: this is on the path of every spawn."""
     tally, error = coroutine._tally, coroutine._error
-    ended_at = coroutine._ended_at
+    ended_at, number, site = coroutine._ended_at, coroutine.id, coroutine._site
     assert ended_at is not None
+    if memory.ledger is not None:
+        # The handle's were charged to the spawner; kept here, they would never be credited to it.
+        number += 0  # a copy
+        if isinstance(site, Site):
+            site = Site(site.code, site.instruction + 0)
     return (
-        coroutine.id,
+        number,
         coroutine.name,
         coroutine._state,
         coroutine.parent_id,
-        coroutine._site,
+        site,
         ended_at - coroutine._started_at,
         ended_at,
         coroutine.busy_s,
