@@ -110,6 +110,10 @@ class AbovePrompt:
         # An answer that is under way tells the row of a prompt that would be gone when it comes.
         if self._output.responds_to_cpr:
             await app.renderer.wait_for_cpr_responses()
+        # A prompt that is closing waits for its answers too, and may have counted them already: an answer to
+        # a question of ours would come when nobody reads the keyboard, and the kernel would echo it.
+        if app.is_done:
+            return
         with self._lock:
             app.renderer.erase()
             self._write_waiting()
