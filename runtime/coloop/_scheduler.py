@@ -50,6 +50,7 @@ from ._errors import (
     WrongThread,
 )
 from ._frames import Site, calling_site, make_objects, top_site, trimmed
+from ._handover import Handover
 from ._kill import Killer
 from ._memory import Tally, memory, stack_cost
 from ._observer import Failure, Observer, describe_failure
@@ -146,6 +147,7 @@ class Scheduler:
         self._unclaimed: list[Coroutine] = []
         self._stall_told: frozenset[int] = frozenset()
         self._killer = Killer(self)
+        self._handover = Handover()
         self._ctrl_c_pending = False
         self._patience_end: float | None = None
         self.over = False
@@ -723,7 +725,10 @@ class Scheduler:
         self._report_unclaimed()
         if not self._ready and not self.living:
             return
-        for waiter in self._poll():
+        began = perf_counter()
+        woken = self._poll()
+        self._handover.polled(began, perf_counter())
+        for waiter in woken:
             self.wake(waiter)
         self._fire_timers()
         if self._ready:
