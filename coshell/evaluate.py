@@ -19,7 +19,8 @@ from operator import or_
 from types import CodeType, ModuleType
 from typing import Any, Final
 
-MAX_SOURCE_CHARS: Final = 1024 * 1024
+MAX_REMEMBERED_BYTES: Final = 4 * 1024 * 1024
+INPUT_BYTES: Final = 1024  # what an input costs besides its text
 EXPRESSION: Final = "<expression>"  # one that is part of a command or directive, and gets no name of its own
 
 _FUTURES: Final = reduce(
@@ -41,7 +42,7 @@ class Interpreter:
         self.names["__builtins__"] = __builtins__
         self._inputs = 0
         self._remembered: deque[tuple[str, int]] = deque()
-        self._remembered_chars = 0
+        self._remembered_bytes = 0
         self._flags = 0
 
     def remember(self, source: str) -> str:
@@ -54,8 +55,9 @@ class Interpreter:
         filename = f"<co:{self._inputs}>"
         lines = [f"{line}\n" for line in source.split("\n")]
         linecache.cache[filename] = (len(source), None, lines, filename)
-        self._remembered.append((filename, len(source)))
-        self._remembered_chars += len(source)
+        size_bytes = len(source) + INPUT_BYTES
+        self._remembered.append((filename, size_bytes))
+        self._remembered_bytes += size_bytes
         self._forget_oldest()
         return filename
 
@@ -97,15 +99,15 @@ class Interpreter:
         return code
 
     def _forget_oldest(self) -> None:
-        while self._remembered_chars > MAX_SOURCE_CHARS and len(self._remembered) > 1:
-            filename, size_chars = self._remembered.popleft()
+        while self._remembered_bytes > MAX_REMEMBERED_BYTES and len(self._remembered) > 1:
+            filename, size_bytes = self._remembered.popleft()
             linecache.cache.pop(filename, None)
-            self._remembered_chars -= size_chars
+            self._remembered_bytes -= size_bytes
 
     def forget_all(self) -> None:
         """Let go of all source text and of all names: the session is over."""
         for filename, _ in self._remembered:
             linecache.cache.pop(filename, None)
         self._remembered.clear()
-        self._remembered_chars = 0
+        self._remembered_bytes = 0
         self.names.clear()

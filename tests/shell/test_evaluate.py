@@ -61,14 +61,20 @@ def test_source_text_survives_a_look_at_changed_files(interpreter):
 
 
 def test_the_text_of_the_oldest_inputs_is_forgotten(interpreter, monkeypatch):
-    monkeypatch.setattr(evaluate, "MAX_SOURCE_CHARS", 100)
+    monkeypatch.setattr(evaluate, "MAX_REMEMBERED_BYTES", 2 * (40 + evaluate.INPUT_BYTES))
     names = [interpreter.remember("x" * 40) for _ in range(4)]
     assert [name in linecache.cache for name in names] == [False, False, True, True]
 
 
 def test_one_input_is_kept_however_long_it_is(interpreter, monkeypatch):
-    monkeypatch.setattr(evaluate, "MAX_SOURCE_CHARS", 100)
+    monkeypatch.setattr(evaluate, "MAX_REMEMBERED_BYTES", 100)
     assert interpreter.remember("x" * 200) in linecache.cache
+
+
+def test_many_small_inputs_cost_little(interpreter):
+    for _ in range(10_000):
+        interpreter.remember("x = 1")
+    assert len(interpreter._remembered) * evaluate.INPUT_BYTES <= evaluate.MAX_REMEMBERED_BYTES
 
 
 def test_an_expression_in_a_command_takes_no_number(interpreter):
