@@ -210,6 +210,7 @@ class Seat:
     def _cycle_level(self) -> None:
         following = LEVELS[(LEVELS.index(self._shell.settings.level) + 1) % len(LEVELS)]
         self._shell.change_setting("level", following, "F2")
+        self._shell.notice(f"accounting: {following}")  # a narrow bar has no room for it
         self._monitor.sample()
 
     def _message(self) -> StyleAndTextTuples:
