@@ -11,7 +11,7 @@ import builtins
 import keyword
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -54,7 +54,8 @@ class World:
 
     Attributes:
         commands: the commands.
-        names: the user's names.
+        names: all names, the user's and the shell's.
+        bound: those that the user has bound.
         coroutines: pictures of the living coroutines.
         servers: names of servers.
         sockets: names of sockets.
@@ -65,6 +66,7 @@ class World:
     commands: CommandTable
     names: Mapping[str, Any]
     coroutines: Callable[[], Iterable[CoroutinePicture]]
+    bound: Container[str] = ()
     servers: Callable[[], Iterable[str]] = tuple
     sockets: Callable[[], Iterable[str]] = tuple
     settings: Callable[[], Iterable[str]] = tuple
@@ -99,12 +101,17 @@ def _candidates(text: str, world: World) -> Iterable[Candidate]:
         return _paths(_last_word(line[1:]))
     if line[:1] in {":", "?"} and not re.search(r"\s", line):
         return _commands(line[1:], world)
-    kind = classify(line, world.commands, world.names)
-    if kind.kind == "command" and re.search(r"\s", line):
-        return _arguments(world.commands.get(kind.name), kind.rest, world)
+    found = classify(line, world.commands, world.bound)
+    if found.kind == "command" and found.name in world.commands and re.search(r"\s", line):
+        return _arguments(world.commands.get(found.name), _behind_name(line, found.name), world)
     if re.fullmatch(r"\w*", line):
         return (*_commands(line, world), *_python(text, world))
     return _python(text, world)
+
+
+def _behind_name(line: str, name: str) -> str:
+    """The arguments as they were typed, with the blank at the end that begins a new word."""
+    return line[line.index(name) + len(name) :]
 
 
 def _commands(prefix: str, world: World) -> Iterator[Candidate]:
@@ -161,13 +168,19 @@ _ENDLESS: Final = frozenset({"rest", "python", "value"})
 def _values(command: Command, arg: Arg, word: str, world: World) -> Iterable[Candidate]:
     if arg.choices:
         return _starting(word, arg.choices)
-    about_shell = {
-        ("help", "name"): lambda: (known.name for known in world.commands),
-        ("set", "key"): world.settings,
-        ("plugin", "name"): world.plugins,
-    }.get((command.name, arg.name))
-    if about_shell is not None:
-        return _starting(word, about_shell())
+    match (command.name, arg.name):
+        case ("help", _):
+            return (
+                *_commands(word, world),
+                *_starting(word, world.settings(), "setting"),
+                *_python(word, world),
+            )
+        case ("set", "key"):
+            return _starting(word, world.settings())
+        case ("plugin", "name"):
+            return (*_starting(word, world.plugins(), "plugin"), *_paths(word))
+        case ("heap", _):
+            return (*_coroutines(word, world), *_starting(word, world.servers(), "server"))
     match arg.kind:
         case "coroutine":
             return _coroutines(word, world)

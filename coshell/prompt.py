@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import select
 import sys
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeVar
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import Application
@@ -37,6 +38,9 @@ CONTINUATION: Final = "..> "
 CLOSED_LOOK_S: Final = 0.2
 
 _STDIN: Final = 0
+_plain_hands: Final = threading.Lock()  # held by whoever reads plain lines
+
+T = TypeVar("T")
 
 STYLE: Final = Style.from_dict(
     {
@@ -131,11 +135,18 @@ class Device:
         keyboard: where keys come from.
         output: where text goes.
         above: where others write while a prompt is open.
+        hands: held by whoever reads the keyboard; a prompt that is about to close may still do so.
     """
 
     keyboard: Input
     output: Output
     above: AbovePrompt
+    hands: threading.Lock = field(default_factory=threading.Lock)
+
+    def ask(self, session: PromptSession[T], opened: Callable[[], None], default: str = "") -> T:
+        """Read one answer."""
+        with self.hands, self.above.below(session.app):
+            return session.prompt(default=default, pre_run=opened)
 
 
 class EditingPrompt:
@@ -165,8 +176,7 @@ class EditingPrompt:
 
     def read(self, keep: str = "") -> Answer:
         """See `Prompt`."""
-        with self._device.above.below(self._session.app):
-            return self._session.prompt(default=keep, pre_run=self._device.above.opened)
+        return self._device.ask(self._session, self._device.above.opened, keep)
 
     def refresh(self) -> None:
         """See `Prompt`."""
@@ -178,8 +188,7 @@ class EditingPrompt:
         asking: PromptSession[str] = PromptSession(
             question, key_bindings=choice_keys(keys), style=STYLE, input=device.keyboard, output=device.output
         )
-        with device.above.below(asking.app):
-            return asking.prompt(pre_run=device.above.opened)
+        return device.ask(asking, device.above.opened)
 
     def beside(self, message: str, history: History) -> SidePrompt:
         """See `Prompt`."""
@@ -200,8 +209,7 @@ class _EditingSidePrompt:
         )
 
     def read(self) -> Answer:
-        with self._device.above.below(self._session.app):
-            return self._session.prompt(pre_run=self._opened)
+        return self._device.ask(self._session, self._opened)
 
     def close(self) -> None:
         # The application sets its loop before it calls `_opened`, so one of the two sees that it is over.
@@ -281,15 +289,16 @@ class _PlainSidePrompt:
 
 def _read_line(message: str, is_over: Callable[[], bool] = lambda: False) -> str:
     """One line, edited by the kernel, which gives it whole; raises EOFError at the end, or when `is_over`."""
-    sys.stdout.write(message)
-    sys.stdout.flush()
     data = b""
-    while not data.endswith(b"\n"):
-        while not select.select([_STDIN], [], [], CLOSED_LOOK_S)[0]:
-            if is_over():
+    with _plain_hands:
+        sys.stdout.write(message)
+        sys.stdout.flush()
+        while not data.endswith(b"\n"):
+            while not select.select([_STDIN], [], [], CLOSED_LOOK_S)[0]:
+                if is_over():
+                    raise EOFError
+            more = os.read(_STDIN, 65536)
+            if not more:
                 raise EOFError
-        more = os.read(_STDIN, 65536)
-        if not more:
-            raise EOFError
-        data += more
+            data += more
     return data.decode("utf-8", "replace").rstrip("\r\n")

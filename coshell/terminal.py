@@ -261,6 +261,7 @@ def world_of(shell: Shell) -> World:
     return World(
         commands=shell.commands,
         names=shell.names,
+        bound=shell.bound,
         coroutines=lambda: shell.snapshot(MAX_PICTURES).coroutines,
         servers=lambda: _named(shell, "stop"),
         sockets=lambda: _named(shell, "recv"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from coshell.command import Arg, Command, CommandTable
@@ -42,6 +44,26 @@ def test_options_are_offered_where_they_can_stand(world: World) -> None:
 
 def test_coroutines_are_offered_by_name(world: World) -> None:
     assert "leaky" in texts("kill le", world)
+
+
+def test_a_function_of_the_shells_own_does_not_hide_the_command_of_its_name(world: World) -> None:
+    names = {**world.names, "kill": print}
+    assert "leaky" in texts("kill le", replace(world, names=names))
+
+
+def test_a_name_of_the_users_hides_the_command_of_that_name(world: World) -> None:
+    names = {**world.names, "kill": print}
+    assert "leaky" not in texts("kill le", replace(world, names=names, bound={"kill"}))
+
+
+def test_a_blank_begins_the_next_argument(world: World) -> None:
+    assert "leaky" in texts("kill ", world)
+
+
+def test_help_is_offered_for_commands_and_settings(world: World) -> None:
+    world.commands.register(Command("help", "explain", print, (Arg("name", kind="text"),)))
+    found = replace(world, settings=lambda: ["prompt"])
+    assert {"ps", "prompt"} <= set(texts("help p", found))
 
 
 def test_servers_are_offered_where_an_address_is_wanted(world: World) -> None:
