@@ -1,43 +1,29 @@
-"""The run loop, and the only file that switches greenlets.
+"""The run loop: what has happened outside, who is woken by it, and when it is all over.
 
-Three kinds of greenlet exist. The *root* is the one that called `run`: it polls, fires timers,
-and hands the thread to whoever is ready. A *worker* runs one coroutine after another: making a
-greenlet costs five times what running a short coroutine does, so those that are free are kept
-for the next job. A coroutine that parks goes straight to the next ready one, without a hop
-through the root; the root gets its turn when nobody is ready, or after `SLICE_SWITCHES` switches
-or `SLICE_S` seconds, so that neither timers nor I/O can be starved.
+The loop runs in the root, in turns: calls from other threads, descriptors, timers, then a slice of
+the ready coroutines (`_switching.py`). Descriptors are asked before timers, so data that is there
+beats a deadline that has just passed. When nobody is ready and nothing outside could wake anyone, that
+is said instead of waited for.
 
-All that waits goes through `park`; all that ends a wait goes through `wake` or `interrupt`:
-
-* A wait ends exactly once. Whoever comes second finds the coroutine not waiting: `wake` says so,
-  `interrupt` keeps its exception for the next wait.
-* State first, switch after: when `_leave` is entered, every field of the one who leaves is set. If
-  it fails before it could switch, at the recursion limit, its caller takes back what it set.
-* `go` runs the new coroutine at once and puts its spawner on `_callers`, which is asked before
-  the ready queue. So the first park of the new one leads back to the spawner, and `go` returns.
-* `exposed` is set while a coroutine runs code that is not this file's. Only then may an exception
-  strike out of nowhere (`kill`, Ctrl-C); here it would leave half a switch behind. See `_kill.py`.
+What others ask of a coroutine (cancel, throw, resume, join, kill) comes here too: a coroutine is passive.
 """
 
 from __future__ import annotations
 
-import ctypes
-import random
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import copy_context
 from time import perf_counter
 from types import FrameType
 from typing import Any, Final
 
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import getcurrent
 
 from . import _snapshot
 from ._clock import Clock, MonotonicClock
-from ._coroutine import CANCELLED, DONE, FAILED, READY, WAITING, Coroutine, default_name
+from ._coroutine import CANCELLED, WAITING, Coroutine, default_name
 from ._errors import (
     Cancelled,
     Deadlock,
@@ -45,28 +31,24 @@ from ._errors import (
     MemoryLimitExceeded,
     NotRunning,
     NotSuspended,
-    TooManyCoroutines,
     WaitTimeout,
     WrongThread,
 )
-from ._frames import Site, calling_site, make_objects, top_site, trimmed
+from ._frames import top_site, trimmed
 from ._handover import Handover
 from ._kill import Killer
 from ._memory import Tally, memory, stack_cost
 from ._observer import Failure, Observer, describe_failure
 from ._poller import Poller, open_poller
+from ._switching import Switching
 from ._timers import Timer, Timers, check_seconds
 
-SLICE_SWITCHES: Final = 64
-SLICE_S: Final = 0.001
 MAX_IDLE_WORKERS: Final = 256  # about 6 KB each
 MAX_TIMERS_PER_TURN: Final = 10_000  # then I/O is looked at again
 MAIN_ID: Final = 1
-KEPT_DEAD: Final = 256
 SHUTDOWN_PATIENCE_S: Final = 1.0  # real time, three times
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
-Job = tuple[Coroutine, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 class _Local(threading.local):
@@ -90,19 +72,16 @@ def current_scheduler() -> Scheduler:
         raise NotRunning("no scheduler runs on this thread: start one with coloop.run(main)") from None
 
 
-class Scheduler:
+class Scheduler(Switching):
     """Runs the coroutines of one thread. Made by `run`; the handle of a scheduler for other threads.
 
     Attributes:
-        clock: what tells the time.
         poller: what waits for descriptors.
         timers: what is due when.
-        running: the coroutine that runs at this moment; None while the root does.
-        exposed: the same, except that it is None while the scheduler works for it.
-        living: the coroutines that have not ended, by id.
-        graves: what is known of the last that have ended (bounded; they hold nothing).
         sockets: the open sockets and listeners, by their serial numbers.
-        thread_id: the thread that it runs on, as `threading.get_ident` counts.
+        observer: who is told of failures and standstills.
+        main: coroutine 1.
+        over: whether it has ended.
     """
 
     def __init__(
@@ -114,37 +93,18 @@ class Scheduler:
         memory_limit: int | None = None,
         observer: Observer | None = None,
     ) -> None:
-        self.clock: Clock = clock if clock is not None else MonotonicClock()
+        super().__init__(MonotonicClock() if clock is None else clock, seed, max_coroutines, memory_limit)
         self.observer = observer if observer is not None else Observer()
-        self.max_coroutines = max_coroutines
-        self.memory_limit = memory_limit
-        self._check_memory_limit(memory_limit)
+        self.check_memory_limit(memory_limit)
         self._all_together = Tally(memory_limit)
         self.poller: Poller = open_poller()
         self.timers = Timers()
-        self.running: Coroutine | None = None
-        self.exposed: Coroutine | None = None
-        self.living: dict[int, Coroutine] = {}
-        self.graves: deque[tuple[object, ...]] = deque(maxlen=KEPT_DEAD)
         self.sockets: dict[int, Any] = {}
-        self.thread_id = threading.get_ident()
-        self.spawned = self.peak = self.failures = self.switches = 0
-        self.running_since = self.charged_at = perf_counter()  # real time: a hog is a hog on any clock
         # Waits that something outside can end, besides timers and descriptors.
         self.threads_pending = 0
         self.inbox_waiters = 0
-        self._random = None if seed is None else random.Random(seed)  # noqa: S311 - an order, not a secret
-        self._root = getcurrent()
-        self._ready: deque[Coroutine] = deque()
-        self._callers: list[Coroutine | None] = []
-        self._workers: list[greenlet] = []
-        self._hirer: greenlet | None = None
-        self._job: Job | None = None
-        self._slice_left = 0
-        self._slice_end = 0.0
         self._calls: deque[Call] = deque()
         self._idle_waiters: list[Coroutine] = []
-        self._unclaimed: list[Coroutine] = []
         self._stall_told: frozenset[int] = frozenset()
         self._killer = Killer(self)
         self._handover = Handover()
@@ -154,382 +114,7 @@ class Scheduler:
         self.main: Coroutine | None = None
         memory.schedulers.add(self)
 
-    # -- spawning --------------------------------------------------------------------------------
-
-    def go(
-        self,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-        *,
-        name: str | None = None,
-        memory_limit: int | None = None,
-        spawned_at: Site | str | None = None,
-    ) -> Coroutine:
-        """Start `fn(*args, **kwargs)` now; return when it first parks or has ended.
-
-        Args:
-            fn: a plain function.
-            args: its positional arguments.
-            kwargs: its keyword arguments.
-            name: the coroutine's name; the function's own by default.
-            memory_limit: heap bytes above which it gets `MemoryLimitExceeded`; needs level `heap`.
-            spawned_at: the place to show instead of the caller's.
-
-        Raises:
-            TooManyCoroutines: `max_coroutines` live already.
-            ValueError: a limit that is not positive, or at a level that could not tell.
-            WrongThread: called from another thread.
-        """
-        if threading.get_ident() != self.thread_id:
-            self._check_thread("go")
-        spawner = self.running
-        if spawner is not None:
-            self.checkpoint()
-        if memory_limit is not None or self.max_coroutines is not None:
-            self._check_limits_of_spawn(memory_limit)
-        if not callable(fn):
-            raise TypeError(f"go takes a function and its arguments, not {fn!r}")
-        coroutine = Coroutine(
-            self,
-            self.spawned + 1,
-            default_name(fn) if name is None else name,
-            None if spawner is None else spawner.id,
-            calling_site(1) if spawned_at is None else spawned_at,
-            memory_limit,
-        )
-        if memory.ledger is not None:
-            self.settle()  # the handle is the spawner's; what follows is freed by the scheduler
-        self.exposed = None
-        now = perf_counter()
-        coroutine.context = copy_context()
-        worker = self._workers.pop() if self._workers else self._hire()
-        self.spawned += 1
-        self.living[coroutine.id] = coroutine
-        if len(self.living) > self.peak:  # noqa: PLR1730 - on the path of every spawn, where max() is slow
-            self.peak = len(self.living)
-        coroutine._greenlet = worker
-        worker.gr_context = coroutine.context
-        self._job = (coroutine, fn, args, kwargs if kwargs is not None else {})
-        self._callers.append(spawner)
-        try:
-            if memory.ledger is not None:
-                self._charge_switch()
-            self._leave(now, coroutine)
-        except Exception:  # it has not begun; at the recursion limit no function can be called to say so
-            del self.living[coroutine.id], self._callers[-1]
-            self._workers += [worker]
-            self._job = None
-            raise
-        finally:
-            self.exposed = spawner
-        if spawner is None:
-            self._serve_hirers()
-        return coroutine
-
-    def _check_limits_of_spawn(self, memory_limit: int | None) -> None:
-        if self.max_coroutines is not None and len(self.living) >= self.max_coroutines:
-            raise TooManyCoroutines(f"{self.max_coroutines} coroutines live already (max_coroutines)")
-        self._check_memory_limit(memory_limit)
-
-    @staticmethod
-    def _check_memory_limit(limit_bytes: int | None) -> None:
-        if limit_bytes is None:
-            return
-        if limit_bytes <= 0:
-            raise ValueError(f"memory_limit must be a positive number of bytes, not {limit_bytes!r}")
-        if not memory.traces_heap():
-            raise ValueError(
-                f"memory_limit needs level heap, not {memory.level()}: call memory.set_level('heap')"
-            )
-
-    def _hire(self) -> greenlet:
-        """A new worker. The root starts it: a greenlet inherits the recursion depth of its starter."""
-        me = getcurrent()
-        if me is self._root:
-            return self._start_worker()
-        self._hirer = me
-        self._root.switch()
-        return self._workers.pop()
-
-    def _start_worker(self) -> greenlet:
-        worker = greenlet(self._work, self._root)
-        worker.switch()
-        return worker
-
-    def _work(self) -> None:
-        """The life of a worker: one job after the other, until it is woken without one."""
-        self._root.switch()
-        self._charge_switch()
-        while self._job is not None:
-            self._run_job()
-            getcurrent().gr_context = None  # it would hold what the dead one has set there
-            self._workers.append(getcurrent())
-            self._leave(perf_counter())
-
-    # The traceback of a failure holds the frames of these three. What they held in turn would be kept as
-    # long as the failure, and the coroutine for ever: it holds the failure.
-
-    def _run_job(self) -> None:
-        """Run one coroutine from its first line to its last deferred call."""
-        assert self._job is not None
-        (coroutine, fn, args, kwargs), self._job = self._job, None
-        if memory.ledger is not None:
-            make_objects(sys._getframe())
-            self._charge_switch()
-        try:
-            coroutine._value = self._call(coroutine, fn, args, kwargs)
-        except BaseException as error:
-            coroutine._error = trimmed(error)
-        while coroutine._defers:
-            self._run_defer(coroutine)
-        self._end(coroutine)
-        del coroutine, fn, args, kwargs
-
-    def _call(
-        self, coroutine: Coroutine, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Call what is not ours, exposed."""
-        self.exposed = coroutine
-        try:
-            return fn(*args, **kwargs)
-        finally:
-            self.exposed = None
-            perf_counter()  # any call: see the head of `_kill.py`
-            del coroutine, fn, args, kwargs
-
-    def _run_defer(self, coroutine: Coroutine) -> None:
-        assert coroutine._defers is not None
-        try:
-            self._call(coroutine, *coroutine._defers.pop())
-        except BaseException as error:
-            if error.__context__ is None and error is not coroutine._error:
-                error.__context__ = coroutine._error
-            coroutine._error = trimmed(error)
-        del coroutine
-
-    def _end(self, coroutine: Coroutine) -> None:
-        """It has run to its end: tell those who wait for it, and let go of all it held."""
-        self.settle()
-        error = coroutine._error
-        if error is None:
-            coroutine._state = DONE
-        elif isinstance(error, (Cancelled, GreenletExit)):
-            coroutine._state = CANCELLED
-            coroutine._error = error = None  # its traceback would hold every frame it passed
-        else:
-            coroutine._state = FAILED
-            self.failures += 1
-        coroutine._ended_at = self.clock.now()
-        coroutine._greenlet = coroutine.context = coroutine._interrupts = coroutine._defers = None
-        self.living.pop(coroutine.id, None)
-        self.graves.append(_snapshot.grave_of(coroutine))
-        if memory.ledger is not None:
-            memory.bury(coroutine._tally, coroutine._site or "?")
-        watchers, coroutine._watchers = coroutine._watchers, None
-        if watchers is not None:
-            for watcher in watchers:
-                watcher(coroutine)
-        if error is not None and not coroutine._observed:
-            self._unclaimed.append(coroutine)
-        self.running = None
-
-    # -- switching -------------------------------------------------------------------------------
-
-    def _leave(self, now: float, target: Coroutine | None = None) -> None:
-        """Charge the one that has run until `now`; switch to `target` or, by default, to whose turn it is.
-
-        Returns when somebody switches back. What may fail comes first, and what it takes out of a
-        queue comes last, so that nothing is lost.
-        """
-        me = self.running
-        if me is not None:
-            me.busy_s += now - self.charged_at
-        self.charged_at = self.running_since = now
-        ledger = memory.ledger
-        if ledger is not None:
-            make_objects(sys._getframe())
-            ledger.settle(memory.outside if me is None else me._tally)
-        if target is None:
-            if self._callers:
-                target = self._pop_caller()
-            elif self._ready and self._slice_left > 0 and now < self._slice_end:
-                self._slice_left -= 1
-                target = self._ready.popleft() if self._random is None else self._pop_any()
-        if target is me is not None:
-            return
-        self.running = target
-        self.switches += 1
-        worker: Any = self._root
-        if target is not None:
-            target.switches += 1
-            worker = target._greenlet
-        del target  # else this frame, switched out, would hold it until long after its end
-        worker.switch()
-        if ledger is not None:
-            try:
-                self._charge_switch()
-            except RecursionError:
-                pass  # it has left and come back all the same; the next settlement takes it
-
-    def _pop_caller(self) -> Coroutine | None:
-        """The spawner to which the running one returns; None is the root."""
-        while self._callers:
-            caller = self._callers.pop()
-            if caller is None or caller._ended_at is None:
-                return caller
-        return None
-
-    def _pop_any(self) -> Coroutine:
-        """One of the ready, as the seed decides."""
-        assert self._random is not None
-        place = self._random.randrange(len(self._ready))
-        self._ready.rotate(-place)
-        chosen = self._ready.popleft()
-        self._ready.rotate(place)
-        return chosen
-
-    def settle(self) -> None:
-        """Charge the running coroutine up to this moment, so that its figures can be read."""
-        now, me = perf_counter(), self.running
-        if me is not None:
-            me.busy_s += now - self.charged_at
-        self.charged_at = now
-        ledger = memory.ledger
-        if ledger is not None:
-            ledger.settle(memory.outside if me is None else me._tally)
-
-    @staticmethod
-    def _charge_switch() -> None:
-        """What the scheduler itself takes is nobody's heap, nor are the copies of C stacks that a switch makes."""
-        ledger = memory.ledger
-        if ledger is not None:
-            ledger.settle(memory.outside)
-
-    def _serve_hirers(self) -> None:
-        """In the root: somebody asked for a worker, and waits for it."""
-        while self._hirer is not None:
-            hirer, self._hirer = self._hirer, None
-            self._workers.append(self._start_worker())
-            hirer.switch()
-
     # -- waiting ---------------------------------------------------------------------------------
-
-    def park(self, verb: str, subject: object = None, timeout_s: float | None = None) -> Any:
-        """The running coroutine waits until `wake` or `interrupt` ends its wait.
-
-        Args:
-            verb: what it does, for those who look: `recv`, `sleep`, `channel receive` ...
-            subject: what it does that with; shown as text behind the verb.
-            timeout_s: raise `Timeout` after so many seconds.
-
-        Returns:
-            What was given to `wake`.
-
-        Raises:
-            NotRunning: no coroutine runs.
-            BaseException: what was given to `interrupt`: `Timeout`, `Cancelled` ...
-        """
-        me = self.running
-        if me is None:
-            raise NotRunning("only a coroutine can wait: call this inside coloop.run(main) or go(...)")
-        if me._interrupts or me._tally.tripwire is not None or self.memory_limit is not None:
-            self._safe_point(me)
-        timer = None
-        self.exposed = None
-        try:
-            now = perf_counter()
-            if timeout_s is not None:
-                timer = self.call_later(timeout_s, self._expire, me, verb, subject, timeout_s)
-            me._state = WAITING
-            me._verb = verb
-            me._subject = subject
-            self._leave(now)
-        except Exception:  # it could not leave
-            me._state = READY
-            me._verb = me._subject = None
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
-            self.exposed = me
-        error, me._raise = me._raise, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # else this frame and the traceback hold each other
-        value, me._value = me._value, None
-        return value
-
-    def _safe_point(self, me: Coroutine) -> None:
-        """Where exceptions that were meant for `me` while it ran are raised."""
-        if me._interrupts:
-            error = me._interrupts.pop(0)
-            try:
-                raise error
-            finally:
-                del error
-        if me._tally.tripwire is not None or self.memory_limit is not None:
-            self._check_limits(me)
-
-    def wake(self, coroutine: Any, value: Any = None) -> bool:
-        """End the wait of `coroutine` normally; False if it does not wait (any more)."""
-        if coroutine._state != WAITING:
-            return False
-        coroutine._value = value
-        self._make_ready(coroutine)
-        return True
-
-    def interrupt(self, coroutine: Coroutine, error: BaseException) -> None:
-        """Raise `error` at the wait of `coroutine`, or at its next one if it does not wait now."""
-        if coroutine._state == WAITING:
-            coroutine._raise = error
-            self._make_ready(coroutine)
-        elif coroutine._ended_at is None:
-            if coroutine._interrupts is None:
-                coroutine._interrupts = []
-            coroutine._interrupts.append(error)
-
-    def _make_ready(self, coroutine: Coroutine) -> None:
-        coroutine._state = READY
-        coroutine._verb = coroutine._subject = None
-        self._ready.append(coroutine)
-
-    def _expire(self, coroutine: Coroutine, verb: str, subject: object, timeout_s: float) -> None:
-        """The time of one wait is over; if it was woken a moment before, that is what counts."""
-        if coroutine._state == WAITING:
-            what = verb if subject is None else f"{verb} {subject}"
-            self.interrupt(coroutine, WaitTimeout(f"{what}: timed out after {timeout_s:g}s"))
-
-    def yield_now(self) -> None:
-        """Let the other ready ones run, then go on."""
-        me = self.running
-        if me is None:
-            raise NotRunning("only a coroutine can yield: call this inside coloop.run(main) or go(...)")
-        if me._interrupts or me._tally.tripwire is not None or self.memory_limit is not None:
-            self._safe_point(me)
-        self.exposed = None
-        now = perf_counter()
-        self._ready.append(me)
-        try:
-            self._leave(now)
-        except Exception:  # it could not leave
-            del self._ready[-1]
-            raise
-        finally:
-            self.exposed = me
-
-    def checkpoint(self) -> None:
-        """For operations that succeed without waiting: yield when many of them came in a row."""
-        self._slice_left -= 1
-        me = self.running
-        if me is None:
-            return
-        if self._slice_left <= 0:
-            self.yield_now()
-        elif me._tally.tripwire is not None or self.memory_limit is not None:
-            self._check_limits(me)
 
     def sleep(self, seconds: float) -> None:
         """Park for so many seconds of the scheduler's clock; 0 only yields."""
@@ -544,7 +129,7 @@ class Scheduler:
             timer.cancel()
 
     def call_later(self, delay_s: float, fn: Callable[..., Any], *args: Any) -> Timer:
-        """Call `fn(*args)` in the root after so many seconds; it must not park."""
+        """See `Switching`."""
         deadline = self.clock.now() + check_seconds(delay_s, "delay")
         return self.timers.add(deadline, fn, *args, owner=self.running)
 
@@ -561,7 +146,8 @@ class Scheduler:
 
     # -- limits ----------------------------------------------------------------------------------
 
-    def _check_limits(self, me: Coroutine) -> None:
+    def check_limits(self, me: Coroutine) -> None:
+        """See `Switching`."""
         if not memory.traces_heap():
             return
         self.settle()
@@ -584,11 +170,22 @@ class Scheduler:
         finally:
             del error  # else this frame and the traceback hold each other
 
+    def check_memory_limit(self, limit_bytes: int | None) -> None:
+        """See `Switching`."""
+        if limit_bytes is None:
+            return
+        if limit_bytes <= 0:
+            raise ValueError(f"memory_limit must be a positive number of bytes, not {limit_bytes!r}")
+        if not memory.traces_heap():
+            raise ValueError(
+                f"memory_limit needs level heap, not {memory.level()}: call memory.set_level('heap')"
+            )
+
     # -- ending others ---------------------------------------------------------------------------
 
     def cancel(self, coroutine: Coroutine) -> bool:
         """Raise `Cancelled` at its wait or at its next one; False if it had ended."""
-        self._check_thread("cancel")
+        self.check_thread("cancel")
         if coroutine.ended:
             return False
         self.interrupt(coroutine, Cancelled(f"cancelled{f' by {self.running}' if self.running else ''}"))
@@ -596,14 +193,14 @@ class Scheduler:
 
     def throw(self, coroutine: Coroutine, error: BaseException) -> None:
         """Raise `error` at its wait or at its next one."""
-        self._check_thread("throw")
+        self.check_thread("throw")
         if not isinstance(error, BaseException):
             raise TypeError(f"throw takes an exception, not {error!r}")
         self.interrupt(coroutine, error)
 
     def resume(self, coroutine: Coroutine, value: Any) -> None:
         """End its `suspend()`; any other state is refused by name."""
-        self._check_thread("resume")
+        self.check_thread("resume")
         if coroutine._state != WAITING or coroutine._verb != "suspend":
             raise NotSuspended(f"{coroutine} cannot be resumed: {_why_not_suspended(coroutine)}")
         self.wake(coroutine, value)
@@ -621,7 +218,7 @@ class Scheduler:
         if coroutine.ended:
             coroutine._observed = True
             return
-        self._check_thread("join")
+        self.check_thread("join")
         me = self.running
         if me is coroutine:
             raise RuntimeError(f"{me} cannot wait for its own end")
@@ -670,21 +267,6 @@ class Scheduler:
         """
         return self._killer.kill(coroutine, grace_s)
 
-    def abandon(self, coroutine: Coroutine) -> None:
-        """Never schedule it again: it ignored every request to end. What it holds stays where it is."""
-        if coroutine.ended or coroutine is self.running:
-            return
-        if coroutine in self._ready:
-            self._ready.remove(coroutine)
-        if coroutine._greenlet is not None:
-            # Freeing a greenlet raises GreenletExit in it. Whoever swallows that runs on, here, for ever.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine._greenlet))
-        coroutine._error = Killed("abandoned")
-        self.settle()
-        running, self.running = self.running, None
-        self._end(coroutine)
-        self.running = running
-
     # -- the root --------------------------------------------------------------------------------
 
     def run_main(self, main: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -723,7 +305,7 @@ class Scheduler:
         """One round of the root: calls from other threads, descriptors, timers, then the coroutines."""
         self._run_calls()
         self._report_unclaimed()
-        if not self._ready and not self.living:
+        if not self.ready_count and not self.living:
             return
         began = perf_counter()
         woken = self._poll()
@@ -731,21 +313,16 @@ class Scheduler:
         for waiter in woken:
             self.wake(waiter)
         self._fire_timers()
-        if self._ready:
+        if self.ready_count:
             self._stall_told = frozenset()
-            self._slice_left = SLICE_SWITCHES
-            now = perf_counter()
-            self._slice_end = now + SLICE_S
-            self._leave(now)
-            self._serve_hirers()
+            self.run_slice()
         elif self._idle_waiters and not self._calls:
             self.wake(self._idle_waiters.pop())
-        while len(self._workers) > MAX_IDLE_WORKERS:
-            self._dismiss(self._workers.pop())
+        self.dismiss_workers(MAX_IDLE_WORKERS)
 
     def _poll(self) -> list[object]:
         """Whose descriptors are ready; waits for one, or for the next timer, when nobody is ready to run."""
-        if self._ready or self._calls or self._idle_waiters:
+        if self.ready_count or self._calls or self._idle_waiters:
             return self.poller.poll(0.0)
         deadline = self.timers.next_deadline()
         if deadline is None:
@@ -833,8 +410,7 @@ class Scheduler:
         self.over = True
         self._run_calls()
         self._report_unclaimed()
-        while self._workers:
-            self._dismiss(self._workers.pop())
+        self.dismiss_workers(0)
         for held in list(self.sockets.values()):
             held.abandon()
         self.poller.close()
@@ -847,10 +423,6 @@ class Scheduler:
                 self._turn()
         except Deadlock:
             return
-
-    def _dismiss(self, worker: greenlet) -> None:
-        self._job = None
-        worker.switch()
 
     # -- from other threads, and for those who look ----------------------------------------------
 
@@ -901,19 +473,20 @@ class Scheduler:
 
     def frame_of(self, coroutine: Coroutine) -> FrameType | None:
         """Its innermost frame; None if it has ended. Only on the scheduler's own thread."""
-        self._check_thread("stack")
+        self.check_thread("stack")
         if coroutine is self.running:
             return sys._getframe()
         return None if coroutine._greenlet is None else coroutine._greenlet.gr_frame
 
-    def _check_thread(self, what: str) -> None:
+    def check_thread(self, what: str) -> None:
+        """See `Switching`."""
         if threading.get_ident() != self.thread_id:
             raise WrongThread(
                 f"{what}: this scheduler runs on another thread; use scheduler.call_soon_threadsafe(...)"
             )
 
     def __repr__(self) -> str:
-        return f"<Scheduler {len(self.living)} living, {len(self._ready)} ready, {len(self.timers)} timers>"
+        return f"<Scheduler {len(self.living)} living, {self.ready_count} ready, {len(self.timers)} timers>"
 
     def interrupt_main(self) -> None:
         """From a signal handler: `KeyboardInterrupt` is for main, whoever runs at this moment.
@@ -942,11 +515,6 @@ class Scheduler:
         """Count heaps from zero: the ledger has been replaced."""
         for coroutine in list(self.living.values()):
             coroutine._tally.reset()
-
-    @property
-    def ready_count(self) -> int:
-        """How many coroutines could run at this moment."""
-        return len(self._ready)
 
 
 def _outcome(coroutine: Coroutine) -> Any:
