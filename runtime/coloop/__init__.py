@@ -9,7 +9,7 @@
 
     coloop.run(main)
 
-To read the source, begin with `_scheduler.py`.
+To read the source, begin with `_switching.py`, then `_scheduler.py`.
 """
 
 from . import testing as testing
