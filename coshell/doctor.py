@@ -63,11 +63,11 @@ def _library(name: str) -> Finding:
 
 
 def _native(environ: Mapping[str, str]) -> Finding:
-    from importlib.util import find_spec
+    import coloop
 
     if environ.get("COLOOP_PURE") == "1":
         return Finding("native core", True, "not used: COLOOP_PURE=1")
-    there = find_spec("coloop._native") is not None
+    there = coloop.FORM == "native"
     return Finding("native core", True, "in use" if there else "not built; the pure Python form is used")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,12 +18,15 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built by the project's own backend, without the network."""
-    pytest.importorskip("hatchling", reason="the build backend is not installed in this environment")
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (found,) = folder.glob("*.whl")
+    (found,) = built_wheel(tmp_path_factory.mktemp("wheel")).glob("*.whl")
     return found
+
+
+def built_wheel(folder: Path, **environ: str) -> Path:
+    pytest.importorskip("hatchling", reason="the build backend is not installed in this environment")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env={**os.environ, **environ})
+    return folder
 
 
 def test_the_wheel_holds_our_packages_and_nothing_else(wheel: Path) -> None:
@@ -36,6 +41,21 @@ def test_the_wheel_holds_every_source_file_and_lab(wheel: Path) -> None:
         for path in (base / package).rglob("*"):
             if path.suffix in {".py", ".cosh", ".typed"}:
                 assert path.relative_to(base).as_posix() in held
+
+
+def test_the_wheel_holds_the_native_core_where_there_is_a_compiler(wheel: Path) -> None:
+    built = [
+        name
+        for name in zipfile.ZipFile(wheel).namelist()
+        if name.startswith("coloop/_native.") and name.endswith(".so")
+    ]
+    assert len(built) == (1 if shutil.which("cc") else 0)
+
+
+def test_without_a_compiler_the_wheel_is_pure(tmp_path: Path) -> None:
+    (found,) = built_wheel(tmp_path, CC="/bin/false").glob("*.whl")
+    assert found.name.endswith("-py3-none-any.whl")
+    assert not [name for name in zipfile.ZipFile(found).namelist() if name.endswith((".so", ".o", ".c"))]
 
 
 def test_each_dependency_has_a_lower_bound() -> None:

@@ -32,6 +32,7 @@ from ._errors import Timeout as Timeout
 from ._errors import TooManyCoroutines as TooManyCoroutines
 from ._errors import WasCancelled as WasCancelled
 from ._errors import WrongThread as WrongThread
+from ._form import FORM as FORM
 from ._group import Group as Group
 from ._inbox import Inbox as Inbox
 from ._listener import Listener as Listener

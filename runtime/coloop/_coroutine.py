@@ -10,33 +10,25 @@ what stays is the outcome, for as long as somebody keeps the `Coroutine` itself.
 
 from __future__ import annotations
 
-import contextvars
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from ._coroutine_state import CANCELLED, DONE, RUNNING, WAITING
 from ._errors import WasCancelled
-from ._frames import Site, summaries
-from ._memory import Account, Tally
+from ._form import native
+from ._frames import summaries
+from ._memory import Account
 from ._snapshot import account_of
 from ._timers import Timer
 
-if TYPE_CHECKING:
-    from greenlet import greenlet
-
-    from ._scheduler import Scheduler
-
-READY: Final = "ready"
-WAITING: Final = "waiting"
-RUNNING: Final = "running"
-DONE: Final = "done"
-FAILED: Final = "failed"
-CANCELLED: Final = "cancelled"
-
-Defer = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+if TYPE_CHECKING or native is None:
+    from ._coroutine_state import CoroutineState
+else:
+    CoroutineState = native.CoroutineState
 
 
-class Coroutine:
+class Coroutine(CoroutineState):
     """What `go` returns: the handle of one coroutine, living or dead.
 
     Attributes:
@@ -48,64 +40,7 @@ class Coroutine:
         context: its `contextvars.Context`, a copy of its parent's; None once it has ended.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_defers",
-        "_ended_at",
-        "_error",
-        "_greenlet",
-        "_interrupts",
-        "_observed",
-        "_raise",
-        "_scheduler",
-        "_site",
-        "_started_at",
-        "_state",
-        "_subject",
-        "_tally",
-        "_value",
-        "_verb",
-        "_watchers",
-        "busy_s",
-        "context",
-        "id",
-        "name",
-        "parent_id",
-        "switches",
-    )
-
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        id: int,  # noqa: A002 - the contract's name
-        name: str,
-        parent_id: int | None,
-        site: Site | str | None,
-        limit_bytes: int | None,
-    ) -> None:
-        self.id = id
-        self.name = name
-        self.parent_id = parent_id
-        self.busy_s = 0.0
-        self.switches = 0
-        self.context: contextvars.Context | None = None
-        self._scheduler = scheduler
-        self._greenlet: greenlet | None = None
-        self._site = site
-        self._tally = Tally(limit_bytes)
-        self._started_at = scheduler.clock.now()
-        self._ended_at: float | None = None
-        self._state = READY
-        # Set while it waits; `_raise` and `_value` are what its wait is going to end with.
-        self._verb: str | None = None
-        self._subject: object = None
-        self._raise: BaseException | None = None
-        self._value: Any = None
-        self._interrupts: list[BaseException] | None = None
-        self._watchers: list[Callable[[Coroutine], None]] | None = None
-        self._defers: list[Defer] | None = None
-        self._error: BaseException | None = None
-        self._observed = False
+    __slots__ = ()
 
     @property
     def state(self) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Final, NamedTuple
 
-_OURS: Final = str(Path(__file__).resolve().parent) + os.sep
+OURS: Final = str(Path(__file__).resolve().parent) + os.sep
 _DUMPED_FRAME: Final = re.compile(r'  File "(?P<path>.*)", line (?P<line>\d+|\?\?\?) in (?P<function>.*)')
 SWITCH_LOOKS_AT_ALL: Final = sys.version_info >= (3, 12)
 MAX_FRAMES: Final = 64  # of a stack that is shown: the innermost, as in a traceback of a runaway recursion
@@ -54,7 +54,7 @@ def short_path(filename: str) -> str:
 
 def is_ours(code: CodeType) -> bool:
     """Whether this code belongs to the runtime."""
-    return code.co_filename.startswith(_OURS)
+    return code.co_filename.startswith(OURS)
 
 
 def calling_site(depth: int = 1) -> Site | None:
@@ -62,10 +62,13 @@ def calling_site(depth: int = 1) -> Site | None:
 
     Every frame that is looked at becomes an object, which costs a third of a spawn: hence `depth`.
     """
-    frame: FrameType | None = sys._getframe(depth + 1)
+    try:
+        frame: FrameType | None = sys._getframe(depth + 1)
+    except ValueError:  # it was called by no Python code
+        return None
     while frame is not None:
         code = frame.f_code
-        if not code.co_filename.startswith(_OURS):
+        if not code.co_filename.startswith(OURS):
             return site_of(frame)
         frame = frame.f_back
     return None
@@ -104,6 +107,11 @@ def make_objects(frame: FrameType | None) -> None:
         frame = frame.f_back
 
 
+def make_callers_objects() -> None:
+    """The same for the frames of whoever calls this; the native core has no frame to give."""
+    make_objects(sys._getframe().f_back)
+
+
 def summaries(frame: FrameType | None) -> list[traceback.FrameSummary]:
     """A stack as `traceback` shows it: outermost first, at most `MAX_FRAMES` of the innermost."""
     frames = user_frames(frame)[:MAX_FRAMES]
@@ -140,6 +148,6 @@ def _places_of_thread(dump: str, thread_id: int) -> list[str]:
     for line in dump.splitlines():
         if "hread 0x" in line:
             inside = int(line.split("0x", 1)[1].split()[0], 16) == thread_id
-        elif inside and (found := _DUMPED_FRAME.match(line)) and not found["path"].startswith(_OURS):
+        elif inside and (found := _DUMPED_FRAME.match(line)) and not found["path"].startswith(OURS):
             places.append(f"{short_path(found['path'])}:{found['line']} in {found['function']}")
     return places

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from ._coroutine import FAILED, Coroutine
+from ._coroutine import Coroutine
+from ._coroutine_state import FAILED
 from ._errors import Cancelled, CoroutineError, NotRunning
 from ._scheduler import Scheduler, current_scheduler
 

@@ -29,6 +29,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NamedTuple, Protocol
 
+from ._form import native
 from ._frames import Site
 
 LEVELS: Final = ("off", "counts", "heap", "sites")
@@ -215,15 +216,20 @@ class Memory:
             return
         if self.ledger is not None:
             self.ledger.close()
-            self.ledger = None
+            self._install(None)
         untraced_ns = _nanoseconds_per_allocation()
         if level in {"heap", "sites"}:
             self._count_from_zero()
             ledger = TracemallocLedger(FRAMES_AT_SITES if level == "sites" else 1)
             ledger.settle(self.outside)  # what somebody else had traced before
-            self.ledger = ledger
+            self._install(ledger)
         self._cost = self._measure_cost(untraced_ns)
         self._level = level
+
+    def _install(self, ledger: Ledger | None) -> None:
+        self.ledger = ledger
+        if native is not None:
+            native.set_ledger(ledger)
 
     def _count_from_zero(self) -> None:
         self.outside, self.dead = Tally(), Tally()

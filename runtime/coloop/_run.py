@@ -6,14 +6,15 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._clock import Clock
 from ._coroutine import Coroutine
 from ._errors import AlreadyRunning, NotRunning
+from ._form import native
 from ._frames import calling_site
 from ._observer import Observer
-from ._scheduler import Scheduler, _local, current_scheduler
+from ._scheduler import Scheduler, current_scheduler, scheduler_or_none
 from ._snapshot import Snapshot
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ def run(
         Deadlock: all that are left wait for each other; they are cancelled before this is raised.
         BaseException: what ended `main`.
     """
-    if getattr(_local, "scheduler", None) is not None:
+    if scheduler_or_none() is not None:
         raise AlreadyRunning(
             "a scheduler runs on this thread already: start coroutines with go(fn), not with run(fn)"
         )
@@ -100,7 +101,7 @@ def go(
 
 def current() -> Coroutine | None:
     """The coroutine that runs; None outside of one."""
-    scheduler: Scheduler | None = getattr(_local, "scheduler", None)
+    scheduler = scheduler_or_none()
     return None if scheduler is None else scheduler.running
 
 
@@ -142,3 +143,7 @@ def call_soon_threadsafe(fn: Callable[..., Any], *args: Any) -> None:
 def snapshot(limit: int | None = None, *, stuck: bool = False) -> Snapshot:
     """A frozen picture of this thread's scheduler; from another thread use `Scheduler.snapshot`."""
     return current_scheduler().snapshot(limit, stuck=stuck)
+
+
+if not TYPE_CHECKING and native is not None:
+    go, yield_now, current = native.go, native.yield_now, native.current

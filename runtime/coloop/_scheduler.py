@@ -17,13 +17,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import getcurrent
 
 from . import _snapshot
 from ._clock import Clock, MonotonicClock
-from ._coroutine import CANCELLED, WAITING, Coroutine, default_name
+from ._coroutine import Coroutine, default_name
+from ._coroutine_state import CANCELLED, WAITING
 from ._errors import (
     Cancelled,
     Deadlock,
@@ -31,16 +32,17 @@ from ._errors import (
     MemoryLimitExceeded,
     NotRunning,
     NotSuspended,
+    TooManyCoroutines,
     WaitTimeout,
     WrongThread,
 )
+from ._form import native
 from ._frames import top_site, trimmed
 from ._handover import Handover
 from ._kill import Killer
 from ._memory import Tally, memory, stack_cost
 from ._observer import Failure, Observer, describe_failure
 from ._poller import Poller, open_poller
-from ._switching import Switching
 from ._timers import Timer, Timers, check_seconds
 
 MAX_IDLE_WORKERS: Final = 256  # about 6 KB each
@@ -48,16 +50,14 @@ MAX_TIMERS_PER_TURN: Final = 10_000  # then I/O is looked at again
 MAIN_ID: Final = 1
 SHUTDOWN_PATIENCE_S: Final = 1.0  # real time, three times
 
+if TYPE_CHECKING or native is None:
+    from ._switching import Switching, set_current
+    from ._switching import scheduler_or_none as scheduler_or_none  # noqa: PLC0414 - mypy wants it said
+else:
+    Switching, scheduler_or_none = native.Switching, native.scheduler_or_none
+    set_current = native.set_current
+
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
-
-
-class _Local(threading.local):
-    """Of each thread: the scheduler that runs there; the attribute is missing where none does."""
-
-    scheduler: Scheduler
-
-
-_local = _Local()
 
 
 def current_scheduler() -> Scheduler:
@@ -66,10 +66,10 @@ def current_scheduler() -> Scheduler:
     Raises:
         NotRunning: there is none.
     """
-    try:
-        return _local.scheduler
-    except AttributeError:
-        raise NotRunning("no scheduler runs on this thread: start one with coloop.run(main)") from None
+    scheduler = scheduler_or_none()
+    if scheduler is None:
+        raise NotRunning("no scheduler runs on this thread: start one with coloop.run(main)")
+    return scheduler
 
 
 class Scheduler(Switching):
@@ -144,6 +144,12 @@ class Scheduler(Switching):
             if me in self._idle_waiters:
                 self._idle_waiters.remove(me)
 
+    def expire(self, coroutine: Coroutine, verb: str, subject: object, timeout_s: float) -> None:
+        """The time of one wait is over; if it was woken a moment before, that is what counts."""
+        if coroutine._state == WAITING:
+            what = verb if subject is None else f"{verb} {subject}"
+            self.interrupt(coroutine, WaitTimeout(f"{what}: timed out after {timeout_s:g}s"))
+
     # -- limits ----------------------------------------------------------------------------------
 
     def check_limits(self, me: Coroutine) -> None:
@@ -169,6 +175,22 @@ class Scheduler(Switching):
             raise error
         finally:
             del error  # else this frame and the traceback hold each other
+
+    def safe_point(self, me: Coroutine) -> None:
+        """Where exceptions that were meant for `me` while it ran are raised."""
+        if me._interrupts:
+            error = me._interrupts.pop(0)
+            try:
+                raise error
+            finally:
+                del error
+        if me._tally.tripwire is not None or self.memory_limit is not None:
+            self.check_limits(me)
+
+    def check_limits_of_spawn(self, memory_limit: int | None) -> None:
+        if self.max_coroutines is not None and len(self.living) >= self.max_coroutines:
+            raise TooManyCoroutines(f"{self.max_coroutines} coroutines live already (max_coroutines)")
+        self.check_memory_limit(memory_limit)
 
     def check_memory_limit(self, limit_bytes: int | None) -> None:
         """See `Switching`."""
@@ -280,7 +302,7 @@ class Scheduler(Switching):
             Deadlock: all that are left wait for each other.
             BaseException: whatever ended `main`.
         """
-        _local.scheduler = self
+        set_current(self)
         try:
             self.observer.started(self)
             self.main = self.go(main, args)
@@ -292,7 +314,7 @@ class Scheduler(Switching):
                 self._cancel_those_left()
             finally:
                 self._shut_down()
-                del _local.scheduler
+                set_current(None)
 
     def _has_work(self) -> bool:
         return bool(self.living or self._calls or self._unclaimed)

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import greenlet
 
-from ._coroutine import WAITING, Coroutine
+from ._coroutine import Coroutine
+from ._coroutine_state import WAITING
 from ._frames import is_ours
 from ._group import Group
 

@@ -35,12 +35,14 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from . import _snapshot
 from ._clock import Clock
-from ._coroutine import CANCELLED, DONE, FAILED, READY, WAITING, Coroutine, default_name
-from ._errors import Cancelled, Killed, NotRunning, TooManyCoroutines, WaitTimeout
+from ._coroutine import Coroutine, default_name
+from ._coroutine_state import CANCELLED, DONE, FAILED, READY, WAITING
+from ._errors import Cancelled, Killed, NotRunning
 from ._frames import Site, calling_site, make_objects, trimmed
 from ._memory import memory
 
 if TYPE_CHECKING:
+    from ._scheduler import Scheduler
     from ._timers import Timer
 
 SLICE_SWITCHES: Final = 64
@@ -48,6 +50,23 @@ SLICE_S: Final = 0.001
 KEPT_DEAD: Final = 256
 
 Job = tuple[Coroutine, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class _Local(threading.local):
+    scheduler: Scheduler | None = None
+
+
+_local: Final = _Local()
+
+
+def set_current(scheduler: Scheduler | None) -> None:
+    """From now on `scheduler` is the one of this thread."""
+    _local.scheduler = scheduler
+
+
+def scheduler_or_none() -> Scheduler | None:
+    """The scheduler of this thread."""
+    return _local.scheduler
 
 
 class Switching:
@@ -97,8 +116,16 @@ class Switching:
         """Call `fn(*args)` in the root after so many seconds; it must not park."""
         raise NotImplementedError
 
-    def check_memory_limit(self, limit_bytes: int | None) -> None:
-        """ValueError for a limit that is not positive, or at a level that could not tell."""
+    def expire(self, coroutine: Coroutine, verb: str, subject: object, timeout_s: float) -> None:
+        """The time of one wait is over."""
+        raise NotImplementedError
+
+    def safe_point(self, me: Coroutine) -> None:
+        """Raise what was meant for `me` while it ran."""
+        raise NotImplementedError
+
+    def check_limits_of_spawn(self, memory_limit: int | None) -> None:
+        """`TooManyCoroutines`, or ValueError for a limit of heap that cannot be."""
         raise NotImplementedError
 
     def check_limits(self, me: Coroutine) -> None:
@@ -142,7 +169,7 @@ class Switching:
         if spawner is not None:
             self.checkpoint()
         if memory_limit is not None or self.max_coroutines is not None:
-            self._check_limits_of_spawn(memory_limit)
+            self.check_limits_of_spawn(memory_limit)
         if not callable(fn):
             raise TypeError(f"go takes a function and its arguments, not {fn!r}")
         coroutine = Coroutine(
@@ -152,6 +179,7 @@ class Switching:
             None if spawner is None else spawner.id,
             calling_site(1) if spawned_at is None else spawned_at,
             memory_limit,
+            self.clock.now(),
         )
         if memory.ledger is not None:
             self.settle()  # the handle is the spawner's; what follows is freed by the scheduler
@@ -181,11 +209,6 @@ class Switching:
         if spawner is None:
             self._serve_hirers()
         return coroutine
-
-    def _check_limits_of_spawn(self, memory_limit: int | None) -> None:
-        if self.max_coroutines is not None and len(self.living) >= self.max_coroutines:
-            raise TooManyCoroutines(f"{self.max_coroutines} coroutines live already (max_coroutines)")
-        self.check_memory_limit(memory_limit)
 
     def _hire(self) -> greenlet:
         """A new worker. The root starts it: a greenlet inherits the recursion depth of its starter."""
@@ -393,13 +416,13 @@ class Switching:
         if me is None:
             raise NotRunning("only a coroutine can wait: call this inside coloop.run(main) or go(...)")
         if me._interrupts or me._tally.tripwire is not None or self.memory_limit is not None:
-            self._safe_point(me)
+            self.safe_point(me)
         timer = None
         self.exposed = None
         try:
             now = perf_counter()
             if timeout_s is not None:
-                timer = self.call_later(timeout_s, self._expire, me, verb, subject, timeout_s)
+                timer = self.call_later(timeout_s, self.expire, me, verb, subject, timeout_s)
             me._state = WAITING
             me._verb = verb
             me._subject = subject
@@ -420,17 +443,6 @@ class Switching:
                 del error  # else this frame and the traceback hold each other
         value, me._value = me._value, None
         return value
-
-    def _safe_point(self, me: Coroutine) -> None:
-        """Where exceptions that were meant for `me` while it ran are raised."""
-        if me._interrupts:
-            error = me._interrupts.pop(0)
-            try:
-                raise error
-            finally:
-                del error
-        if me._tally.tripwire is not None or self.memory_limit is not None:
-            self.check_limits(me)
 
     def wake(self, coroutine: Any, value: Any = None) -> bool:
         """End the wait of `coroutine` normally; False if it does not wait (any more)."""
@@ -455,19 +467,13 @@ class Switching:
         coroutine._verb = coroutine._subject = None
         self._ready.append(coroutine)
 
-    def _expire(self, coroutine: Coroutine, verb: str, subject: object, timeout_s: float) -> None:
-        """The time of one wait is over; if it was woken a moment before, that is what counts."""
-        if coroutine._state == WAITING:
-            what = verb if subject is None else f"{verb} {subject}"
-            self.interrupt(coroutine, WaitTimeout(f"{what}: timed out after {timeout_s:g}s"))
-
     def yield_now(self) -> None:
         """Let the other ready ones run, then go on."""
         me = self.running
         if me is None:
             raise NotRunning("only a coroutine can yield: call this inside coloop.run(main) or go(...)")
         if me._interrupts or me._tally.tripwire is not None or self.memory_limit is not None:
-            self._safe_point(me)
+            self.safe_point(me)
         self.exposed = None
         now = perf_counter()
         self._ready.append(me)

@@ -12,7 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from ._coroutine import WAITING, Coroutine
+from ._coroutine import Coroutine
+from ._coroutine_state import WAITING
 from ._errors import WaitTimeout, WrongThread
 from ._scheduler import Scheduler, current_scheduler
 

@@ -1,0 +1,21 @@
+"""The native form of the hot path. It behaves as the Python form does, which is where it is explained.
+
+Built from `runtime/native/_native.c` where there is a compiler; nobody but `_form.py` imports it.
+"""
+
+from ._coroutine_state import CoroutineState as CoroutineState
+from ._memory import Ledger
+from ._run import current as current
+from ._run import go as go
+from ._run import yield_now as yield_now
+from ._scheduler import Scheduler
+from ._switching import Switching as Switching
+
+def set_current(scheduler: Scheduler | None) -> None:
+    """From now on `scheduler` is the one of this thread."""
+
+def scheduler_or_none() -> Scheduler | None:
+    """The scheduler of this thread."""
+
+def set_ledger(ledger: Ledger | None) -> None:
+    """From now on `ledger` is told who has run; None charges nobody."""
