@@ -27,7 +27,6 @@
 #define SLICE_SWITCHES 64
 #define SLICE_S 0.001
 #define KEPT_DEAD 256
-#define FREE_STATES 0
 
 /* What is asked of the rest of coloop; loaded when the first scheduler is made. */
 static struct {
@@ -36,11 +35,10 @@ static struct {
     PyObject *Cancelled, *Killed, *NotRunning;
     PyObject *trimmed, *calling_site, *Site, *make_callers_objects, *ours;
     PyObject *Tally, *memory, *MonotonicClock;
-    PyObject *monotonic;
 } of;
 
 static PyObject *ledger; /* who charges heap; NULL below level `heap` */
-static PyObject *str_gr_context, *str_cancel, *str_call_later, *str_expire, *str_safe_point, *str_check_limits,
+static PyObject *str_cancel, *str_call_later, *str_expire, *str_safe_point, *str_check_limits,
     *str_check_limits_of_spawn, *str_settle, *str_outside, *str_bury, *str_name, *str_now;
 
 static _Thread_local PyObject *current; /* the scheduler of this thread; owned */
@@ -282,16 +280,17 @@ perf_counter(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* The scheduler's clock, given what `perf_counter` said a moment ago: `time.monotonic` reads the same clock. */
 static double
-clock_now(Switching *self)
+clock_now(Switching *self, double now)
 {
     if (self->is_monotonic)
-        return perf_counter(); /* time.monotonic reads the same clock */
-    PyObject *now = PyObject_CallMethodNoArgs(self->clock, str_now);
-    if (!now)
+        return now;
+    PyObject *told = PyObject_CallMethodNoArgs(self->clock, str_now);
+    if (!told)
         return -1.0;
-    double seconds = PyFloat_AsDouble(now);
-    Py_DECREF(now);
+    double seconds = PyFloat_AsDouble(told);
+    Py_DECREF(told);
     return seconds;
 }
 
@@ -598,6 +597,16 @@ call_exposed(Switching *self, State *coroutine, PyObject *fn, PyObject *args, Py
     return value;
 }
 
+/* The context variables of the greenlet that runs; greenlet itself sets them so at each switch. */
+static void
+set_context(PyObject *context)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    Py_XINCREF(context);
+    Py_XSETREF(thread->context, context);
+    thread->context_ver++;
+}
+
 static void
 run_defer(Switching *self, State *coroutine)
 {
@@ -694,7 +703,7 @@ end(Switching *self, State *coroutine)
         }
     }
     Py_SETREF(coroutine->state, Py_NewRef(outcome));
-    coroutine->ended_at = clock_now(self);
+    coroutine->ended_at = clock_now(self, self->charged_at);
     coroutine->has_ended = 1;
     if (PyErr_Occurred())
         PyErr_Clear();
@@ -745,7 +754,7 @@ end(Switching *self, State *coroutine)
 
 /* Run one coroutine from its first line to its last deferred call. */
 static int
-run_job(Switching *self, PyGreenlet *me)
+run_job(Switching *self)
 {
     State *coroutine = self->job;
     PyObject *fn = self->job_fn, *args = self->job_args, *kwargs = self->job_kwargs;
@@ -753,10 +762,8 @@ run_job(Switching *self, PyGreenlet *me)
     self->job_fn = self->job_args = self->job_kwargs = NULL;
     if (ledger && (make_objects() < 0 || charge_switch() < 0))
         PyErr_Clear();
-    /* Here and not where the worker is chosen: greenlet takes one without a Python frame for a running one. */
-    PyObject *value = NULL;
-    if (PyObject_SetAttr((PyObject *)me, str_gr_context, coroutine->context) == 0)
-        value = call_exposed(self, coroutine, fn, args, kwargs);
+    set_context(coroutine->context);
+    PyObject *value = call_exposed(self, coroutine, fn, args, kwargs);
     if (value)
         Py_XSETREF(coroutine->value, value);
     else {
@@ -789,14 +796,13 @@ switching_work(Switching *self, PyObject *_)
     if (!me)
         return NULL;
     while (self->job) {
-        if (run_job(self, me) < 0)
+        if (run_job(self) < 0)
             goto failed;
-        /* The context would hold what the dead one has set there. */
-        if (PyObject_SetAttr((PyObject *)me, str_gr_context, Py_None) < 0 ||
-            PyList_Append(self->workers, (PyObject *)me) < 0)
+        set_context(NULL); /* it would hold what the dead one has set there */
+        if (PyList_Append(self->workers, (PyObject *)me) < 0)
             goto failed;
         Py_DECREF(me); /* `workers` holds it, or whoever has taken it from there */
-        if (leave(self, perf_counter(), NULL, &left) < 0)
+        if (leave(self, self->charged_at, NULL, &left) < 0)
             return NULL;
         Py_INCREF(me);
     }
@@ -902,7 +908,8 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
     coroutine->parent_id = Py_NewRef(spawner ? spawner->id : Py_None);
     coroutine->id = PyLong_FromSsize_t(self->spawned + 1);
     coroutine->name = name && name != Py_None ? Py_NewRef(name) : name_of(fn);
-    coroutine->started_at = clock_now(self);
+    double now = perf_counter();
+    coroutine->started_at = clock_now(self, now);
     if (!coroutine->id || !coroutine->name || PyErr_Occurred())
         goto failed;
     if (site && site != Py_None)
@@ -918,7 +925,6 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
     set_exposed(self, NULL);
     if (struck() < 0)
         goto back;
-    double now = perf_counter();
     coroutine->context = PyContext_CopyCurrent();
     PyGreenlet *worker = PyList_GET_SIZE(self->workers) ? pop_worker(self) : hire(self);
     if (!coroutine->context || !worker)
@@ -1575,7 +1581,7 @@ PyInit__native(void)
         PyObject **into;
         const char *text;
     } strings[] = {
-        {&str_gr_context, "gr_context"}, {&str_cancel, "cancel"}, {&str_call_later, "call_later"},
+        {&str_cancel, "cancel"}, {&str_call_later, "call_later"},
         {&str_expire, "expire"}, {&str_safe_point, "safe_point"}, {&str_check_limits, "check_limits"},
         {&str_check_limits_of_spawn, "check_limits_of_spawn"}, {&str_settle, "settle"},
         {&str_outside, "outside"}, {&str_bury, "bury"}, {&str_name, "__name__"}, {&str_now, "now"},
