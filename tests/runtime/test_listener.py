@@ -11,9 +11,10 @@ import pytest
 
 import coloop
 from coloop._address import Address
+from coloop._binding import bind_failure
 from coloop._connect import connect
 from coloop._kernel import holder_of
-from coloop._listener import Listener, _bind_failure, listen
+from coloop._listener import Listener, listen
 
 from .conftest import open_descriptors
 
@@ -130,7 +131,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
 
 
 def test_a_port_that_needs_rights_says_which() -> None:
-    error = _bind_failure(PermissionError(errno.EACCES, "Permission denied"), Address("127.0.0.1", 80))
+    error = bind_failure(PermissionError(errno.EACCES, "Permission denied"), Address("127.0.0.1", 80))
     assert str(error) == "port 80 needs root or CAP_NET_BIND_SERVICE"
     assert isinstance(error, PermissionError)
 
