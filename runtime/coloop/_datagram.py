@@ -183,6 +183,8 @@ class DatagramSocket(Socket):
         try:
             self._raw.connect(resolve(self.peer)[0][1])
         except OSError as error:
+            if error.errno == errno.ENOENT:  # its file has gone with it
+                error.errno = errno.ECONNREFUSED
             raise self._failure(error) from None
 
     def _give_to(self, data: bytes | bytearray | memoryview, name: Any, place: Address) -> int:
