@@ -6,8 +6,8 @@ and that are told: a message that did not fit into what was asked for (`Truncate
 that has answered "nobody listens here" (`ConnectionRefusedError`, which belongs to a message sent before,
 so the next call on either lane gets it). Neither ends the socket.
 
-A send to a unix socket that nobody is connected to and whose queue is full waits by naps: the kernel
-tells of room to those only who are connected to it.
+A `sendto` to a unix socket whose queue is full waits by naps: the kernel tells of room only those who
+are connected to it, or have a message of their own in there.
 """
 
 from __future__ import annotations

@@ -64,11 +64,16 @@ def test_a_client_takes_the_file_of_its_own_name_along(tmp_path: Path) -> None:
             connect(listener.address, local=listener.address)
 
 
-def test_datagrams_have_a_peer_though_nobody_may_be_there(free_port: int, tmp_path: Path) -> None:
+def test_datagrams_have_a_peer_though_nobody_may_be_there(free_port: int, localhost_is: Any) -> None:
+    """As nobody can tell which of two addresses is the right one, it is the one that `bind` takes."""
+    localhost_is(("::1", free_port), ("127.0.0.1", free_port))
     with connect(f"udp:localhost:{free_port}") as client:
         assert isinstance(client, coloop.DatagramSocket)
         assert str(client.peer) == f"udp:127.0.0.1:{free_port}"
         assert (client.role, client.kind) == ("client", "udp")
+
+
+def test_a_datagram_socket_that_cannot_be_had_leaves_nothing(free_port: int, tmp_path: Path) -> None:
     with connect(f"udp::{free_port}", local=":0") as client:
         assert client.local.datagram
     before = open_descriptors()

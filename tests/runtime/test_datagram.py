@@ -121,7 +121,7 @@ def test_peek_leaves_the_message_and_cuts_nothing(place: str) -> None:
         assert [server.peek(2), server.peek()] == [b"12", b"123456"]
         assert server.received == 0
         buffer = bytearray(8)
-        assert server.recv_into(buffer) == 6
+        assert server.recv_into(buffer) == server.received == 6
         assert buffer == b"123456\0\0"
         with pytest.raises(coloop.Timeout):
             server.peek(timeout=0.001)
@@ -273,9 +273,15 @@ def test_a_sender_waits_for_its_unix_peer_to_read(tmp_path: Path) -> None:
 
 def test_a_sender_waits_for_a_unix_address_to_read(tmp_path: Path, mock_clock: MockClock) -> None:
     """No event tells of room there."""
-    with bind(f"unixgram:{tmp_path}/s") as server, bind(f"unixgram:{tmp_path}/c") as client:
-        count = fill(lambda data: client.sendto(data, server.address, timeout=0))
+    with (
+        bind(f"unixgram:{tmp_path}/s") as server,
+        bind(f"unixgram:{tmp_path}/c") as client,
+        bind(f"unixgram:{tmp_path}/other") as other,
+    ):
+        count = fill(lambda data: other.sendto(data, server.address, timeout=0))
+        assert other.sent >= count
         sender = coloop.go(client.sendto, b"last", server.address)
+        wait_until_idle()
         assert sender.waiting_on == f"send {client}"
         with pytest.raises(coloop.Busy, match=rf"^{client} is being written to by {sender} "):
             client.sendto(b"x", server.address)
@@ -482,6 +488,7 @@ def test_ipv6_has_its_own_port() -> None:
     except OSError as error:
         pytest.skip(f"no IPv6 here: {error}")
     with server, client_of(server) as client, bind(f"udp:127.0.0.1:{server.address.port}") as other:
+        assert server._raw.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
         client.send(b"x")
         data, sender = server.recvfrom()
         assert (data, sender) == (b"x", client.local)
