@@ -320,7 +320,7 @@ class Socket(Endpoint):
             How many bytes were sent: fewer than `count` if the file has no more.
 
         Raises:
-            ValueError: it is open in text mode, or one of the numbers makes no sense.
+            ValueError: it is open in text mode or not to be read, or one of the numbers makes no sense.
             Closed, ConnectionError, Busy: as `send`; part of it may have been sent.
             Timeout: the peer did not read all in time. Whatever ends it, `sent` tells how far it got, and
                 so does `file.tell()`: the next byte to be sent is the next to be read.
@@ -389,6 +389,8 @@ class Socket(Endpoint):
         """Send by sendfile(2); False if that cannot be used, and nothing was sent."""
         if not hasattr(os, "sendfile") or not isinstance(getattr(file, "raw", file), io.FileIO):
             return False
+        if not file.readable():  # the kernel would call the socket's descriptor a bad one
+            raise io.UnsupportedOperation(f"a file must be open to be read, to be sent, not {file!r}")
         file.flush()
         done = 0
         while count is None or done < count:

@@ -679,6 +679,8 @@ def test_what_cannot_be_sent_as_a_file_is_refused(tmp_path: Path, content: bytes
             ValueError, match=r"must be open in binary mode to be sent, not <_io\.TextIOWrapper"
         ):
             ours.sendfile(text)
+    with (tmp_path / "new").open("wb") as unread, pytest.raises(ValueError, match="must be open to be read"):
+        ours.sendfile(unread)
     with pytest.raises(AttributeError, match="read"):
         ours.sendfile("name of a file")
     closed = (tmp_path / "file").open("rb")
