@@ -13,11 +13,14 @@ To read the source, begin with `_switching.py`, then `_scheduler.py`.
 """
 
 from . import testing as testing
+from ._address import Address as Address
 from ._channel import Channel as Channel
 from ._clock import Clock as Clock
 from ._clock import MonotonicClock as MonotonicClock
 from ._connect import connect as connect
 from ._coroutine import Coroutine as Coroutine
+from ._datagram import DatagramSocket as DatagramSocket
+from ._datagram import bind as bind
 from ._errors import AlreadyRunning as AlreadyRunning
 from ._errors import Busy as Busy
 from ._errors import Cancelled as Cancelled
@@ -30,6 +33,7 @@ from ._errors import NotRunning as NotRunning
 from ._errors import NotSuspended as NotSuspended
 from ._errors import Timeout as Timeout
 from ._errors import TooManyCoroutines as TooManyCoroutines
+from ._errors import Truncated as Truncated
 from ._errors import WasCancelled as WasCancelled
 from ._errors import WrongThread as WrongThread
 from ._form import FORM as FORM

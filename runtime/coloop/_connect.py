@@ -4,6 +4,9 @@ A name may stand for several addresses, and the first is not always the one wher
 `localhost` is `::1` before it is `127.0.0.1`. They are tried one after the other, each within its
 share of the time that is left, so that one which swallows packets does not eat it all.
 
+A datagram socket has nobody to call: `connect` gives it a peer, so that the kernel lets nobody else's
+datagrams in, and can tell of refusals. Whether anybody is there, the first exchange will show.
+
 On loopback a connection can meet itself: when the port to be reached is one that the kernel gives
 out, it may give out that very port, and TCP joins the socket to itself. Nobody listens there.
 """
@@ -13,9 +16,20 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from typing import Any, Final
 
-from ._address import Address, AddressLike, Target, address_of, parse_address, resolve
+from ._address import (
+    Address,
+    AddressLike,
+    Target,
+    address_of,
+    parse_address,
+    parse_datagram_address,
+    resolve,
+)
+from ._binding import SocketFile, give_back, ipv4_first, take_address
+from ._datagram import DatagramSocket
 from ._errors import Timeout
 from ._kernel import reason, told
 from ._poller import WRITE
@@ -33,9 +47,13 @@ def connect(
     """Open a connection; parks until it stands.
 
     Args:
-        address: `(host, port)`, `"host:port"`, `":port"` (on this machine), `"[::1]:port"` or `"unix:/path"`.
+        address: `(host, port)`, `"host:port"`, `":port"` (on this machine), `"[::1]:port"`, `"unix:/path"` or
+            `"unix:@name"`; for datagrams `"udp:host:port"` or `"unixgram:/path"`.
         timeout: seconds for all of it, looking up the name included; 10 by default.
         local: the address to come from.
+
+    Returns:
+        The socket; for datagrams a `DatagramSocket`, though nobody may be there.
 
     Raises:
         ValueError: what is wrong with the address.
@@ -45,7 +63,8 @@ def connect(
     """
     scheduler = current_scheduler()
     remote = parse_address(address)
-    source = None if local is None else parse_address(local)
+    parse_local = parse_datagram_address if remote.datagram else parse_address
+    source = None if local is None else parse_local(local)
     seconds = DEFAULT_TIMEOUT_S if timeout is None else timeout
     limit = time_limit(seconds)
     try:
@@ -60,6 +79,8 @@ def connect(
 def _connect_any(scheduler: Scheduler, remote: Address, source: Address | None, deadline: float) -> Socket:
     """The first target that answers; the failure of the last if none does."""
     targets = resolve(remote)
+    if remote.datagram:
+        return _connect_datagram(min(targets, key=ipv4_first), remote, source)
     for left in range(len(targets), 1, -1):
         share = time_limit(max(0.0, deadline - scheduler.clock.now()) / left)
         try:
@@ -75,7 +96,7 @@ def _connect_any(scheduler: Scheduler, remote: Address, source: Address | None, 
 
 def _connect_one(scheduler: Scheduler, target: Target, remote: Address, source: Address | None) -> Socket:
     family, name = target
-    raw = _open(family, source)
+    raw, file = _open(family, source, socket.SOCK_STREAM)
     try:
         number = raw.connect_ex(name)
         while number == errno.EAGAIN and family == socket.AF_UNIX:  # its backlog is full, and no event tells
@@ -83,9 +104,9 @@ def _connect_one(scheduler: Scheduler, target: Target, remote: Address, source: 
             number = raw.connect_ex(name)
         _check(number, remote)
     except BaseException:
-        raw.close()
+        give_back(raw, file)
         raise
-    connection = Socket(raw, "client", address_of(name))
+    connection = Socket(raw, "client", address_of(name), file=file)
     try:
         if number != 0:
             connection._wait(WRITE, "connect")
@@ -98,28 +119,42 @@ def _connect_one(scheduler: Scheduler, target: Target, remote: Address, source: 
     return connection
 
 
-def _open(family: int, source: Address | None) -> socket.socket:
-    """A socket that is ready to connect."""
+def _connect_datagram(target: Target, remote: Address, source: Address | None) -> DatagramSocket:
+    family, name = target
+    raw, file = _open(family, source, socket.SOCK_DGRAM)
+    try:
+        if source is None and family == socket.AF_UNIX and sys.platform == "linux":
+            raw.bind(b"")  # the kernel makes up a name, as it does a port for UDP: else nobody could answer
+        _check(raw.connect_ex(name), remote)
+    except BaseException:
+        give_back(raw, file)
+        raise
+    return DatagramSocket(raw, "client", address_of(name, datagram=True), file=file)
+
+
+def _open(family: int, source: Address | None, kind: int) -> tuple[socket.socket, SocketFile | None]:
+    """A socket that is ready to connect, and the file that this has made."""
     sources = [] if source is None else resolve(source)
-    raw = socket.socket(family, socket.SOCK_STREAM)
+    raw = socket.socket(family, kind)
+    file = None
     try:
         raw.setblocking(False)
-        if family != socket.AF_UNIX:
+        if family != socket.AF_UNIX and kind == socket.SOCK_STREAM:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         if source is not None:
-            _bind(raw, source, [name for its_family, name in sources if its_family == family])
+            file = _bind(raw, source, [name for its_family, name in sources if its_family == family])
     except BaseException:
         raw.close()
         raise
-    return raw
+    return raw, file
 
 
-def _bind(raw: socket.socket, source: Address, names: list[Any]) -> None:
+def _bind(raw: socket.socket, source: Address, names: list[Any]) -> SocketFile | None:
     if not names:
         raise told(errno.EADDRNOTAVAIL, f"local {source} is of another kind than the address to be reached")
     try:
-        raw.bind(names[0])
+        return take_address(raw, names[0], source)
     except OSError as error:
         raise told(error.errno or errno.EIO, f"cannot come from {source}: {reason(error)}") from None
 

@@ -18,7 +18,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from ._address import Address, address_of
+from ._address import Address, address_of, kind_of
+from ._binding import SocketFile
 from ._errors import Busy, Closed, NotRunning, Timeout, WrongThread
 from ._frames import top_site
 from ._scheduler import current_scheduler
@@ -37,8 +38,10 @@ class Endpoint:
     """What sockets and listeners have in common.
 
     Args:
-        raw: a stream socket; it belongs to the endpoint from now on, also if this fails.
-        role: `listener`, `client` or `server`.
+        raw: a socket; it belongs to the endpoint from now on, also if this fails.
+        role: `listener`, `client`, `server` or `bound`.
+        local: its own address, if it is known already.
+        file: what it has made and is to be removed with it.
 
     Attributes:
         id: its serial number, counted from 1 and never used again.
@@ -50,6 +53,7 @@ class Endpoint:
         "__weakref__",
         "_born_at",
         "_closed_by",
+        "_file",
         "_local",
         "_raw",
         "_reader",
@@ -61,17 +65,22 @@ class Endpoint:
         "role",
     )
 
-    def __init__(self, raw: socket.socket, role: str, local: Address | None = None) -> None:
+    def __init__(
+        self, raw: socket.socket, role: str, local: Address | None = None, file: SocketFile | None = None
+    ) -> None:
         try:
             scheduler = current_scheduler()
             raw.setblocking(False)
             self._watch = scheduler.poller.register(raw.fileno())
         except BaseException:
+            if file is not None:
+                file.remove()
             raw.close()
             raise
         # A read that stops at a passed descriptor or at other credentials is short, and drains nothing.
         self._watch.short_is_drained = raw.family != socket.AF_UNIX
         self._raw = raw
+        self._file = file
         self._scheduler = scheduler
         self._local = local
         self._born_at = scheduler.clock.now()
@@ -85,14 +94,20 @@ class Endpoint:
 
     @property
     def kind(self) -> str:
-        """`tcp` or `unix`."""
-        return "unix" if self._raw.family == socket.AF_UNIX else "tcp"
+        """`tcp`, `udp`, `unix` or `unixgram`."""
+        return kind_of(unix=self._raw.family == socket.AF_UNIX, datagram=self._is_datagram)
+
+    @property
+    def _is_datagram(self) -> bool:
+        return self._raw.type == socket.SOCK_DGRAM
 
     @property
     def local(self) -> Address:
         """Its own address."""
         if self._local is None:
-            self._local = address_of(self._raw.getsockname()) if self._raw.fileno() >= 0 else Address("?")
+            if self._raw.fileno() < 0:
+                return Address("?")
+            self._local = address_of(self._raw.getsockname(), datagram=self._is_datagram)
         return self._local
 
     @property
@@ -151,6 +166,15 @@ class Endpoint:
             scheduler.poller.withdraw(self._watch, direction)
         self._check_open()
 
+    def _nap(self, verb: str, seconds: float) -> None:
+        """Park for so long, where the kernel tells of no event; `verb` is shown as what this does."""
+        scheduler = self._scheduler
+        timer = scheduler.call_later(seconds, scheduler.wake, scheduler.running)
+        try:
+            scheduler.park(verb, self)
+        finally:
+            timer.cancel()
+
     def _limited(self, verb: str, timeout_s: float | None, call: Callable[..., T], *args: object) -> T:
         """`call(*args)`, all its waits together within `timeout_s`."""
         if timeout_s is None:
@@ -178,8 +202,10 @@ class Endpoint:
         return True
 
     def _release(self) -> None:
-        """Give the descriptor back."""
+        """Give the descriptor back; the file of a unix socket goes along, if it is still ours."""
         self._scheduler.sockets.pop(self.id, None)
+        if self._file is not None:
+            self._file.remove()
         self._raw.close()
 
     def __str__(self) -> str:

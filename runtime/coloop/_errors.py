@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._address import Address
     from ._snapshot import CoroutinePicture
 
 
@@ -43,6 +44,20 @@ class Busy(CoroutineError):
 
 class Closed(CoroutineError):
     """The channel, inbox or socket is closed: there is nothing more to come, or to give."""
+
+
+class Truncated(CoroutineError):
+    """A datagram was longer than what was asked for, and the rest is lost: ask for more.
+
+    Attributes:
+        beginning: what was kept of it; None where it lies in the caller's own buffer.
+        sender: the address that it came from.
+    """
+
+    def __init__(self, text: str, beginning: bytes | None, sender: Address) -> None:
+        super().__init__(text)
+        self.beginning = beginning
+        self.sender = sender
 
 
 class WasCancelled(CoroutineError):

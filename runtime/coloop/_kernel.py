@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 import termios
@@ -35,6 +36,7 @@ TCP_STATES: Final = (
 )
 OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC})
 _LISTEN: Final = "0A"  # as /proc/net/tcp writes it
+_UNCONNECTED: Final = "07"  # as /proc/net/udp does
 
 
 def tcp_state(raw: socket.socket) -> str | None:
@@ -47,13 +49,46 @@ def tcp_state(raw: socket.socket) -> str | None:
     return None
 
 
+def kernel_state(raw: socket.socket) -> str | None:
+    """As `tcp_state`, in the same words for UDP and unix sockets; `UNCONN` for one that has no peer.
+
+    The kernel keeps no state by name for these, but it answers what the states stand for: whether it
+    listens, has a peer, and whether that has ended its stream.
+    """
+    if raw.family != socket.AF_UNIX and raw.type == socket.SOCK_STREAM:
+        return tcp_state(raw)
+    with suppress(OSError):
+        if raw.type == socket.SOCK_STREAM and raw.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return "LISTEN"
+        try:
+            raw.getpeername()
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
+            return "UNCONN"
+        return "CLOSE_WAIT" if raw.type == socket.SOCK_STREAM and _has_hung_up(raw) else "ESTABLISHED"
+    return None
+
+
+def _has_hung_up(raw: socket.socket) -> bool:
+    """Whether the peer has ended its stream, or all of the connection."""
+    asked = getattr(select, "POLLRDHUP", 0)
+    poll = select.poll()
+    poll.register(raw.fileno(), asked)
+    return any(events & (asked | select.POLLHUP) for _, events in poll.poll(0))
+
+
 def unread_bytes(raw: socket.socket) -> int | None:
-    """How many bytes wait to be received."""
+    """How many bytes wait to be received; of datagrams, in the next one."""
     return _queue(raw, termios.FIONREAD)
 
 
 def unsent_bytes(raw: socket.socket) -> int | None:
-    """How many bytes the other side has not acknowledged; after a shutdown the end itself counts as one."""
+    """How many bytes the other side has not acknowledged; after a shutdown the end itself counts as one.
+
+    For UDP and unix sockets it is what the kernel holds for it, its own records of some 100 bytes
+    a piece included: until the network card, or the other end, has taken it.
+    """
     return _queue(raw, termios.TIOCOUTQ)
 
 
@@ -78,20 +113,21 @@ def reason(error: OSError) -> str:
 
 def holder_of(address: Address) -> str | None:
     """Who listens on a port, as `pid 1234 (python3)`; None if it cannot be told, or nobody does."""
-    inodes = set(_listening_inodes(address.port))
+    inodes = set(_listening_inodes(address.port, datagram=address.datagram))
     for process in Path("/proc").glob("[0-9]*") if inodes else ():
         if _holds(process, inodes):
             return describe_process(int(process.name))
     return None
 
 
-def _listening_inodes(port: int) -> Iterator[str]:
+def _listening_inodes(port: int, *, datagram: bool) -> Iterator[str]:
     """The socket numbers of all who listen on `port`, whatever the host."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    protocol, state = ("udp", _UNCONNECTED) if datagram else ("tcp", _LISTEN)
+    for table in (f"/proc/net/{protocol}", f"/proc/net/{protocol}6"):
         with suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                if fields[3] == state and int(fields[1].rpartition(":")[2], 16) == port:
                     yield f"socket:[{fields[9]}]"
 
 
@@ -114,8 +150,9 @@ def describe_process(pid: int) -> str:
 
 
 def unix_peer(raw: socket.socket) -> str | None:
-    """Who made the other end of a unix connection; None where the system does not say."""
+    """Who made the other end of a unix connection; None where the system does not say, as of datagrams."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     credentials: Any = raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iii"))
-    return describe_process(struct.unpack("iii", credentials)[0])
+    pid = struct.unpack("iii", credentials)[0]
+    return describe_process(pid) if pid else None

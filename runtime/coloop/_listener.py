@@ -3,10 +3,6 @@
 What is set on a listening TCP socket is inherited by all that it accepts, which saves system calls for
 each: no delay for small writes, urgent bytes in their place in the stream (a peer's byte must not
 vanish because it was marked), and buffers that bound what a slow reader can make the kernel hold.
-
-A unix socket leaves its file behind when its process dies. The file tells nobody whether somebody
-still listens, so it is called: one that refuses is dead and is replaced; anything else that bears
-the name (a file, a link) is none of our business.
 """
 
 from __future__ import annotations
@@ -14,15 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import stat
-from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from ._address import Address, AddressLike, Target, address_of, parse_address, resolve
+from ._address import Address, AddressLike, address_of, parse_address, resolve
+from ._binding import SocketFile, bind_failure, give_back, ipv4_first, take_address
 from ._endpoint import Endpoint
-from ._kernel import holder_of, reason, tcp_state, told, unix_peer
+from ._kernel import kernel_state
 from ._poller import READ
 from ._snapshot import SocketPicture
 from ._socket import Socket
@@ -55,12 +49,11 @@ class Listener(Endpoint):
         accepted: how many connections it has given out.
     """
 
-    __slots__ = ("_file", "accepted")
+    __slots__ = ("accepted",)
 
-    def __init__(self, raw: socket.socket) -> None:
-        super().__init__(raw, "listener", address_of(raw.getsockname()))
+    def __init__(self, raw: socket.socket, file: SocketFile | None = None) -> None:
+        super().__init__(raw, "listener", address_of(raw.getsockname()), file)
         self.accepted = 0
-        self._file = _identity(self.address.path)
 
     @property
     def address(self) -> Address:
@@ -107,14 +100,6 @@ class Listener(Endpoint):
         if self._retire():
             self._release()
 
-    def _release(self) -> None:
-        """Take the file of a unix socket along, if it is still ours."""
-        path = self.address.path
-        if path is not None and self._file is not None and self._file == _identity(path):
-            with suppress(OSError):
-                Path(path).unlink()
-        super()._release()
-
     def info(self) -> SocketPicture:
         """A frozen picture of it."""
         return SocketPicture(
@@ -125,7 +110,7 @@ class Listener(Endpoint):
             local=str(self.local),
             peer=None,
             state="closed" if self.closed else "listening",
-            kernel=tcp_state(self._raw),
+            kernel=kernel_state(self._raw),
             unread=None,
             unsent=None,
             received=0,
@@ -152,8 +137,8 @@ def listen(address: AddressLike, *, backlog: int = BACKLOG, reuse_port: bool = F
     """Listen on an address; parks only while a name is looked up.
 
     Args:
-        address: `(host, port)`, `"host:port"`, `":port"` (for this machine only), `"[::1]:port"` or
-            `"unix:/path"`. Port 0 takes a free one; `Listener.address` tells which.
+        address: `(host, port)`, `"host:port"`, `":port"` (for this machine only), `"[::1]:port"`,
+            `"unix:/path"` or `"unix:@name"`. Port 0 takes a free one; `Listener.address` tells which.
         backlog: how many connections may wait to be accepted.
         reuse_port: share the port with others who ask for that; the kernel deals out the connections.
 
@@ -163,26 +148,21 @@ def listen(address: AddressLike, *, backlog: int = BACKLOG, reuse_port: bool = F
             says which, `errno` is set.
     """
     place = parse_address(address)
+    if place.datagram:
+        raise ValueError(f"{place} has no connections to listen for: use bind({str(place)!r})")
     if backlog < 1:
         raise ValueError(f"backlog must be 1 or more, not {backlog}")
-    targets = resolve(place)
-    family, name = min(targets, key=_ipv4_first)
-    if family == socket.AF_UNIX:
-        _clear_path(place)
+    family, name = min(resolve(place), key=ipv4_first)
     raw = socket.socket(family, socket.SOCK_STREAM)
+    file = None
     try:
         _prepare(raw, reuse_port=reuse_port)
-        raw.bind(name)
+        file = take_address(raw, name, place)
         raw.listen(backlog)
     except OSError as error:
-        raw.close()
-        raise _bind_failure(error, place) from None
-    return Listener(raw)
-
-
-def _ipv4_first(target: Target) -> bool:
-    """For `localhost`, which is two: clients that know only one know that one."""
-    return target[0] != socket.AF_INET
+        give_back(raw, file)
+        raise bind_failure(error, place) from None
+    return Listener(raw, file)
 
 
 def _prepare(raw: socket.socket, *, reuse_port: bool) -> None:
@@ -200,68 +180,3 @@ def _prepare(raw: socket.socket, *, reuse_port: bool) -> None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if raw.family == socket.AF_INET6:
         raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-
-
-def _bind_failure(error: OSError, place: Address) -> OSError:
-    """The same error in a line that says what to do."""
-    number = error.errno or errno.EIO
-    if number == errno.EADDRINUSE:
-        return _in_use(place, holder_of(place) if place.path is None else None)
-    if place.path is None and number == errno.EACCES:
-        return told(number, f"port {place.port} needs root or CAP_NET_BIND_SERVICE")
-    if number == errno.EADDRNOTAVAIL:
-        return told(number, f"{place.host} is not an address of this machine")
-    return told(number, f"cannot listen on {place}: {reason(error)}")
-
-
-def _in_use(place: Address, holder: str | None) -> OSError:
-    what = f"port {place.port}" if place.path is None else str(place)
-    return told(errno.EADDRINUSE, f"{what} is in use{f' by {holder}' if holder else ''}")
-
-
-# -- unix sockets --------------------------------------------------------------------------------
-
-
-def _identity(path: str | None) -> tuple[int, int] | None:
-    """Which file a path leads to, as device and inode; None if to none."""
-    if not path:
-        return None
-    with suppress(OSError):
-        found = os.lstat(path)
-        return found.st_dev, found.st_ino
-    return None
-
-
-def _clear_path(place: Address) -> None:
-    """Make room for a unix socket: remove a dead one, refuse to touch anything else."""
-    assert place.path is not None
-    path = Path(place.path)
-    try:
-        mode = path.lstat().st_mode
-    except OSError:  # nothing there, or bind will say what is wrong
-        return
-    if not stat.S_ISSOCK(mode):
-        raise told(errno.EEXIST, f"{place} is there already and is {_kind_of_file(mode)}, not a socket")
-    if _is_dead(place):
-        path.unlink()
-
-
-def _kind_of_file(mode: int) -> str:
-    if stat.S_ISLNK(mode):
-        return "a symbolic link"
-    return "a folder" if stat.S_ISDIR(mode) else "a file"
-
-
-def _is_dead(place: Address) -> bool:
-    """Call it: True if nobody answers; raises if somebody does, or may."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(place.path or "")
-        except ConnectionRefusedError:
-            return True
-        except BlockingIOError:  # its backlog is full
-            raise _in_use(place, None) from None
-        except OSError as error:
-            raise told(error.errno or errno.EIO, f"cannot listen on {place}: {reason(error)}") from None
-        raise _in_use(place, unix_peer(probe))

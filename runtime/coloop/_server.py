@@ -96,6 +96,7 @@ class Server:
         self._connections: dict[Coroutine, Socket] = {}
         self._stopping = Event()
         self._emptied = Event()
+        self._cuts = 0
         self._pausing = False
         self._warned_at = -WARN_EVERY_S
         self._unsaid = 0
@@ -137,7 +138,7 @@ class Server:
         """Accept no more, give the open connections some time, then cancel those that are left.
 
         A handler that swallows its cancellation loses its connection a second later. When a handler
-        calls this, its own connection is spared.
+        calls this, its own connection is spared. Who loses patience may call it again meanwhile.
 
         Args:
             drain: seconds to wait for connections to end by themselves; parks so long at most.
@@ -149,8 +150,10 @@ class Server:
         self._listener.close()
         self._stopping.set()
         self._acceptor.join()
+        cuts_before = self._cuts
         if self._wait_until_empty(drain):
-            return True
+            return self._cuts == cuts_before
+        self._cuts += 1
         for coroutine in self._others():
             coroutine.cancel()
         if not self._wait_until_empty(STOP_GRACE_S):

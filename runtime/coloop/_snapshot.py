@@ -92,14 +92,17 @@ class SocketPicture:
     Attributes:
         id: its serial number, which is never the descriptor's.
         fd: the descriptor.
-        kind: `tcp` or `unix`.
-        role: `listener`, `client` or `server` (an accepted connection).
+        kind: `tcp`, `udp`, `unix` or `unixgram`.
+        role: `listener`, `client`, `server` (an accepted connection) or `bound` (datagrams from anybody).
         local: its own address.
         peer: the other side's address, if it has one.
         state: what we think: `open`, `half-closed`, `closed by peer` ...
-        kernel: what the kernel thinks: `ESTABLISHED`, `CLOSE_WAIT` ...; None where it does not say.
-        unread: bytes that wait to be received; None where the kernel does not say.
-        unsent: bytes sent and not acknowledged yet; likewise.
+        kernel: what the kernel thinks: `ESTABLISHED`, `CLOSE_WAIT` ..., `UNCONN` for datagrams without a
+            peer; None where it does not say.
+        unread: bytes that wait to be received, of datagrams in the next one; None where the kernel does
+            not say.
+        unsent: bytes sent and not acknowledged yet; for UDP and unix sockets what the kernel still holds,
+            its own records included; likewise.
         received: bytes received so far.
         sent: bytes given to the kernel so far.
         reader: the coroutine that waits to read.

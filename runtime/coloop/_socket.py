@@ -5,22 +5,29 @@ can be misread are closed off: the end of the stream is given once (`b""`), and 
 `Closed`, so that a loop which forgets to look ends instead of spinning; a reset that
 one direction has met is told to the other as well, where the kernel would show it a clean end; and what
 `recv_exactly` or `recv_until` had read when they were interrupted waits for the next `recv`.
+
+A file is sent by the kernel itself where it can (sendfile(2)), and read and sent where it cannot.
+The kernel is only trusted with what is nothing but its descriptor: a `GzipFile` has one as well, of
+the compressed file.
 """
 
 from __future__ import annotations
 
 import errno
+import io
+import os
 import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
-from ._address import Address, address_of
+from ._address import Address, AddressLike, address_of
+from ._binding import SocketFile
 from ._endpoint import Endpoint
 from ._errors import Closed
-from ._kernel import reason, tcp_state, told, unread_bytes, unsent_bytes
+from ._kernel import kernel_state, reason, tcp_state, told, unread_bytes, unsent_bytes
 from ._poller import READ, WRITE
 from ._snapshot import SocketPicture
 from ._timers import check_seconds
@@ -32,14 +39,18 @@ MAX_DROPPED_BYTES: Final = 1 << 20  # of unread data at a close; who goes on sen
 LINGER_NAP_S: Final = 0.001
 MAX_LINGER_NAP_S: Final = 0.1
 BY_PEER: Final = "closed by peer"
+SENDFILE_BYTES: Final = 256 * 1024  # by one call; 64 of them, which is a turn, take some 5 ms
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, for no time at all
 _NO_SIGPIPE: Final = getattr(socket, "MSG_NOSIGNAL", 0)
+_NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ESPIPE})
 _HOW: Final = {"read": socket.SHUT_RD, "write": socket.SHUT_WR, "both": socket.SHUT_RDWR}
 
 
 class Socket(Endpoint):
     """One end of a connection; made by `connect`, `Listener.accept` and `testing.socket_pair`.
+
+    What `connect` makes for datagrams, and `bind`, is a `DatagramSocket`, where some of this means less.
 
     One coroutine may read and one may write at a time. `with` closes it at the end of the block.
 
@@ -54,11 +65,12 @@ class Socket(Endpoint):
     def __init__(
         self,
         raw: socket.socket,
-        role: Literal["client", "server"],
+        role: Literal["client", "server", "bound"],
         peer: Address | None = None,
         local: Address | None = None,
+        file: SocketFile | None = None,
     ) -> None:
-        super().__init__(raw, role, local)
+        super().__init__(raw, role, local, file)
         self.peer = peer
         self.received = 0
         self.sent = 0
@@ -88,6 +100,52 @@ class Socket(Endpoint):
         if n < 1:
             raise ValueError(f"n must be 1 or more bytes, not {n}")
         return self._reading(timeout, self._recv, n)
+
+    def recv_into(self, buffer: Any, n: int | None = None, timeout: float | None = None) -> int:
+        """As `recv`, into a buffer that is there already.
+
+        Args:
+            buffer: anything bytes-like that can be written to; it cannot change its size meanwhile.
+            n: bytes to be taken at most, 1 or more; all that fit in by default.
+            timeout: seconds to wait at most.
+
+        Returns:
+            How many bytes were put in front; 0 at the end of the stream, once.
+
+        Raises:
+            ValueError: there is no room for `n` bytes.
+            TypeError: it cannot be written to.
+            Closed, ConnectionResetError, Busy, Timeout: as `recv`.
+        """
+        with memoryview(buffer) as given, given.cast("B") as view:
+            if not view:
+                raise ValueError("buffer has no room: a read of nothing looks like the end")
+            room = len(view) if n is None else n
+            if not 1 <= room <= len(view):
+                raise ValueError(f"n must be 1 to {len(view)} bytes, the size of the buffer, not {room}")
+            if view.readonly:
+                raise TypeError(f"a buffer that can be written to is needed, not {type(buffer).__name__}")
+            with view[:room] as part:
+                return self._reading(timeout, self._recv_into, part)
+
+    def peek(self, n: int = RECV_BYTES, timeout: float | None = None) -> bytes:
+        """What the next `recv(n)` would give, which is left there; parks while there is nothing.
+
+        There may be fewer than `n` bytes, now and when asked again: who needs all `n` takes `recv_exactly`.
+
+        Returns:
+            The bytes; `b""` at the end of the stream, which `recv` will still give.
+
+        Raises:
+            Closed, ConnectionResetError, Busy, Timeout: as `recv`.
+        """
+        if n < 1:
+            raise ValueError(f"n must be 1 or more bytes, not {n}")
+        return self._reading(timeout, self._peek, n)
+
+    def recvfrom(self, n: int = RECV_BYTES, timeout: float | None = None) -> tuple[bytes, Address]:
+        """As `recv`, with the address that it came from: on a stream always the peer's."""
+        return self.recv(n, timeout), self.peer or Address(path="")
 
     def recv_exactly(self, n: int, timeout: float | None = None) -> bytes:
         """Exactly `n` bytes; parks until all are there.
@@ -128,6 +186,23 @@ class Socket(Endpoint):
             return self._take(n)
         return self._receive(n)
 
+    def _recv_into(self, view: memoryview) -> int:
+        if self._ahead:
+            data = self._take(len(view))
+            view[: len(data)] = data
+            return len(data)
+        count = self._from_kernel(self._raw.recv_into, view)
+        self._took(count, len(view))
+        return count
+
+    def _peek(self, n: int) -> bytes:
+        if self._ahead:
+            return bytes(self._ahead[:n])
+        data = self._from_kernel(self._raw.recv, n, socket.MSG_PEEK)
+        if not data:
+            self._meet_the_end()
+        return data
+
     def _recv_exactly(self, n: int) -> bytes:
         while len(self._ahead) < n:
             self._read_ahead(f"after {len(self._ahead)} of {n} bytes")
@@ -154,36 +229,41 @@ class Socket(Endpoint):
         return taken
 
     def _receive(self, n: int) -> bytes:
-        """From the kernel."""
+        data = self._from_kernel(self._raw.recv, n)
+        self._took(len(data), n)
+        return data
+
+    def _from_kernel(self, call: Callable[..., T], *args: object) -> T:
+        """What `call(*args)` takes from the kernel, as soon as there is anything, or the end."""
         if self._read_ended is not None:
             raise Closed(f"{self} was {self._read_ended}: there is nothing more to receive")
         watch = self._watch
         while True:
             if watch.readable:
                 try:
-                    data = self._raw.recv(n)
+                    return call(*args)
                 except BlockingIOError:
                     watch.readable = False
                 except OSError as error:
                     raise self._failure(error) from None
-                else:
-                    break
             self._wait(READ, "recv")
-        if not data:
-            self._end_of_stream()
-        elif len(data) < n and watch.short_is_drained:
-            watch.readable = False
-        self.received += len(data)
-        return data
 
-    def _end_of_stream(self) -> None:
+    def _took(self, count: int, asked: int) -> None:
+        """`count` bytes came, where `asked` could have."""
+        if not count:
+            self._meet_the_end()
+            if self._read_ended is None:
+                self._read_ended = f"{BY_PEER}{self._peer_text}"
+        elif count < asked and self._watch.short_is_drained:
+            self._watch.readable = False
+        self.received += count
+
+    def _meet_the_end(self) -> None:
         if self._reset:
             raise self._reset_error()
         # Others get a turn first: a loop that takes the end for data must not spin.
         self._scheduler.yield_now()
         self._check_open()
-        if self._read_ended is None:
-            self._read_ended = f"{BY_PEER}{self._peer_text}"
 
     # -- sending ---------------------------------------------------------------------------------
 
@@ -210,6 +290,47 @@ class Socket(Endpoint):
         """
         self._writing(timeout, self._give_all, data)
 
+    def sendto(
+        self,
+        data: bytes | bytearray | memoryview,  # noqa: ARG002 - as in DatagramSocket
+        address: AddressLike,  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> int:
+        """Give the kernel a datagram for `address`; only a datagram socket can do that.
+
+        Raises:
+            OSError: this is a stream, which leads to its peer and to nobody else.
+        """
+        raise told(errno.EISCONN, f"{self} is a stream to its peer: use send(data)")
+
+    def sendfile(
+        self, file: Any, offset: int = 0, count: int | None = None, timeout: float | None = None
+    ) -> int:
+        """Send a file, or a part of it; parks as long as the peer is slow to read.
+
+        It is the disk that is not waited for: a file that has to be fetched from a slow one holds up the loop.
+
+        Args:
+            file: a file, or anything that has `read(n)`, open in binary mode.
+            offset: where to begin, in bytes from its start; what cannot `seek` is sent from where it stands.
+            count: bytes to be sent at most; all to its end by default.
+            timeout: seconds to wait at most.
+
+        Returns:
+            How many bytes were sent: fewer than `count` if the file has no more.
+
+        Raises:
+            ValueError: it is open in text mode or not to be read, or one of the numbers makes no sense.
+            Closed, ConnectionError, Busy: as `send`; part of it may have been sent.
+            Timeout: the peer did not read all in time. Whatever ends it, `sent` tells how far it got, and
+                so does `file.tell()`: the next byte to be sent is the next to be read.
+        """
+        if offset < 0:
+            raise ValueError(f"offset must be 0 or more bytes, not {offset}")
+        if count is not None and count < 0:
+            raise ValueError(f"count must be 0 or more bytes, not {count}")
+        return self._writing(timeout, self._give_file, file, offset, count)
+
     def _writing(self, timeout_s: float | None, call: Callable[..., T], *args: object) -> T:
         """`call(*args)` as the only writer."""
         me = self._begin()
@@ -222,13 +343,17 @@ class Socket(Endpoint):
             self._writer = None
 
     def _give(self, data: bytes | bytearray | memoryview) -> int:
+        return self._to_kernel(self._raw.send, data, _NO_SIGPIPE)
+
+    def _to_kernel(self, call: Callable[..., int], *args: object) -> int:
+        """How many bytes `call(*args)` gave to the kernel, as soon as it takes any."""
         watch = self._watch
         while True:
             if self._write_ended is not None:
                 raise Closed(f"{self} cannot send any more: its sending side was {self._write_ended}")
             if watch.writable:
                 try:
-                    count = self._raw.send(data, _NO_SIGPIPE)
+                    count = call(*args)
                 except BlockingIOError:
                     watch.writable = False
                 except OSError as error:
@@ -243,6 +368,65 @@ class Socket(Endpoint):
             done = self._give(view)
             while done < len(view):
                 done += self._give(view[done:])
+
+    def _give_file(self, file: Any, offset: int, count: int | None) -> int:
+        seekable = _is_seekable(file)
+        if offset and not seekable:
+            raise ValueError(f"offset {offset}: {file!r} cannot seek, it is sent from where it stands")
+        sent_before = self.sent
+        try:
+            if not self._let_kernel_send(file, offset, count):
+                if seekable:
+                    file.seek(offset)
+                self._read_and_send(file, count)
+        finally:
+            if seekable:
+                with suppress(OSError, ValueError):  # closed meanwhile, by its owner
+                    file.seek(offset + self.sent - sent_before)
+        return self.sent - sent_before
+
+    def _let_kernel_send(self, file: Any, offset: int, count: int | None) -> bool:
+        """Send by sendfile(2); False if that cannot be used, and nothing was sent."""
+        if not hasattr(os, "sendfile") or not isinstance(getattr(file, "raw", file), io.FileIO):
+            return False
+        if not file.readable():  # the kernel would call the socket's descriptor a bad one
+            raise io.UnsupportedOperation(f"a file must be open to be read, to be sent, not {file!r}")
+        file.flush()
+        done = 0
+        while count is None or done < count:
+            share = SENDFILE_BYTES if count is None else min(count - done, SENDFILE_BYTES)
+            try:
+                given = self._to_kernel(self._sendfile, file, offset + done, share)
+            except OSError as error:
+                if done or error.errno not in _NO_SENDFILE:
+                    raise
+                return False
+            if not given:
+                break
+            done += given
+            self._take_turns()
+        return True
+
+    def _sendfile(self, file: Any, offset: int, count: int) -> int:
+        return os.sendfile(self._raw.fileno(), file.fileno(), offset, count)
+
+    def _read_and_send(self, file: Any, count: int | None) -> None:
+        left = count
+        while left is None or left > 0:
+            data = file.read(RECV_BYTES if left is None else min(left, RECV_BYTES))
+            self._check_open()  # it may have parked to read
+            if isinstance(data, str):
+                raise ValueError(f"a file must be open in binary mode to be sent, not {file!r}")
+            if not data:
+                return
+            self._give_all(data)
+            left = None if left is None else left - len(data)
+            self._take_turns()
+
+    def _take_turns(self) -> None:
+        """Others may run now, and close this."""
+        self._scheduler.checkpoint()
+        self._check_open()
 
     # -- ending ----------------------------------------------------------------------------------
 
@@ -318,11 +502,7 @@ class Socket(Endpoint):
             if left_s <= 0 or tcp_state(self._raw) == "CLOSE":
                 return False
             # No event tells of an acknowledgement, on any platform.
-            timer = scheduler.call_later(min(nap_s, left_s), scheduler.wake, scheduler.running)
-            try:
-                scheduler.park("close", self)
-            finally:
-                timer.cancel()
+            self._nap("close", min(nap_s, left_s))
             if not self._drop_unread():
                 return False
             nap_s = min(2 * nap_s, MAX_LINGER_NAP_S)
@@ -373,7 +553,7 @@ class Socket(Endpoint):
             local=str(self.local),
             peer=None if self.peer is None else str(self.peer),
             state=self.state,
-            kernel=tcp_state(self._raw),
+            kernel=kernel_state(self._raw),
             unread=None if unread is None else unread + len(self._ahead),
             unsent=unsent_bytes(self._raw),
             received=self.received,
@@ -398,7 +578,12 @@ class Socket(Endpoint):
 
     def __repr__(self) -> str:
         peer = "" if self.peer is None else f" - {self.peer}"
-        return f"<Socket#{self.id} {self.kind} {self.local}{peer} {self.state}>"
+        return f"<{type(self).__name__}#{self.id} {self.kind} {self.local}{peer} {self.state}>"
+
+
+def _is_seekable(file: Any) -> bool:
+    seekable: Callable[[], bool] | None = getattr(file, "seekable", None)
+    return hasattr(file, "seek") if seekable is None else seekable()
 
 
 def adopt_socket(raw: socket.socket) -> Socket:

@@ -6,7 +6,9 @@ import sys
 import pytest
 
 import coloop
-from coloop._address import Address, address_of, parse_address, resolve
+from coloop._address import Address, address_of, parse_address, parse_datagram_address, resolve
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract names")
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,11 @@ from coloop._address import Address, address_of, parse_address, resolve
         (("::1", 80), Address("::1", 80), "[::1]:80"),
         ("unix:/run/echo.sock", Address(path="/run/echo.sock"), "unix:/run/echo.sock"),
         ("unix:a:b", Address(path="a:b"), "unix:a:b"),
+        ("unix:./@x", Address(path="./@x"), "unix:./@x"),
+        ("unixgram:/run/log.sock", Address(path="/run/log.sock", datagram=True), "unixgram:/run/log.sock"),
+        ("udp::9501", Address("127.0.0.1", 9501, datagram=True), "udp:127.0.0.1:9501"),
+        ("udp:[::1]:80", Address("::1", 80, datagram=True), "udp:[::1]:80"),
+        ("udp:localhost:80", Address("localhost", 80, datagram=True), "udp:localhost:80"),
         ("example.org.:65535", Address("example.org.", 65535), "example.org.:65535"),
         ("bücher.example:1", Address("bücher.example", 1), "bücher.example:1"),
     ],
@@ -55,7 +62,11 @@ def test_an_address_is_taken_as_it_is() -> None:
         ("a..b:1", "host 'a..b' has an empty part"),
         ("::1:80", "too many colons: write an IPv6 address as"),
         (("\udc80", 1), "is no host name"),
+        ("udp:9501", "address 'udp:9501' has no port: write .* udp:host:port"),
+        ("udp:::1:80", "too many colons"),
         ("unix:", "unix path is empty"),
+        ("unixgram:", "unix path is empty: write unixgram:/path"),
+        ("unix:@", "unix name is empty: write unix:@name"),
         ("unix:a\0b", "unix path 'a.*b' has a NUL in it"),
         ("unix:/" + "é" * 54, "unix path has 109 bytes, more than 107"),
     ],
@@ -77,6 +88,19 @@ def test_a_port_is_an_integer(port: object) -> None:
         parse_address(("localhost", port))  # type: ignore[arg-type]
 
 
+def test_abstract_names_are_linux_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    assert parse_address("unix:@name").kind == "unix"
+    monkeypatch.setattr("sys.platform", "darwin")
+    with pytest.raises(ValueError, match=r"^only Linux has abstract names: write unix:\./@name"):
+        parse_address("unix:@name")
+
+
+def test_every_address_tells_its_kind() -> None:
+    given = ["h:1", "udp:h:1", "unix:/x", "unixgram:/x"]
+    assert [parse_address(each).kind for each in given] == ["tcp", "udp", "unix", "unixgram"]
+
+
 def test_the_longest_path_fits() -> None:
     path = "/" + "x" * 106
     assert parse_address(f"unix:{path}").path == path
@@ -86,8 +110,33 @@ def test_the_kernel_s_forms_become_addresses() -> None:
     assert address_of(("127.0.0.1", 80)) == Address("127.0.0.1", 80)
     assert address_of(("::1", 80, 0, 0)) == Address("::1", 80)
     assert address_of("/run/x") == Address(path="/run/x")
-    assert str(address_of("")) == "unix:"
-    assert str(address_of(b"\0abstract")) == "unix:\0abstract"
+    assert str(address_of("")) == str(address_of(None)) == "unix:"
+    assert address_of(("fe80::1", 80, 0, 2)) == Address("fe80::1%2", 80)
+    assert str(address_of(("::1", 80, 0, 0), datagram=True)) == "udp:[::1]:80"
+    assert str(address_of("/run/x", datagram=True)) == "unixgram:/run/x"
+
+
+@linux_only
+@pytest.mark.parametrize(
+    ("raw", "text"), [(b"\0name", "unix:@name"), ("@name", "unix:./@name"), (b"\0\xff", None)]
+)
+def test_names_with_and_without_a_file_are_told_apart_and_lead_back(
+    raw: bytes | str, text: str | None
+) -> None:
+    address = address_of(raw)
+    assert text is None or str(address) == text
+    assert address.file == ("./@name" if isinstance(raw, str) else None)
+    ((_, name),) = resolve(parse_address(str(address)))
+    assert name == (raw if isinstance(raw, bytes) else "./@name")
+
+
+def test_where_only_datagrams_make_sense_a_bare_port_is_udp() -> None:
+    udp = Address("127.0.0.1", 80, datagram=True)
+    for given in (":80", "udp::80", ("", 80), Address("127.0.0.1", 80), udp):
+        assert parse_datagram_address(given) == udp
+    assert parse_datagram_address("unixgram:/x") == Address(path="/x", datagram=True)
+    with pytest.raises(ValueError, match=r"^unix:/x is the address of a stream: .* write unixgram:/x$"):
+        parse_datagram_address("unix:/x")
 
 
 def test_numbers_need_no_resolver_and_no_coroutine() -> None:

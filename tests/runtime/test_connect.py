@@ -1,5 +1,6 @@
 import errno
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import coloop
 from coloop._connect import connect
 from coloop._listener import listen
 from coloop.testing import MockClock
+
+from .conftest import open_descriptors
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("backend")]
 
@@ -43,6 +46,51 @@ def test_a_connection_knows_both_ends() -> None:
         assert client.local.host == "127.0.0.1"
         assert client.role == "client"
         assert client._raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_client_takes_the_file_of_its_own_name_along(tmp_path: Path) -> None:
+    ours = tmp_path / "ours"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(ours))
+    with listen(f"unix:{tmp_path}/s") as listener:
+        with connect(listener.address, local=f"unix:{ours}"), listener.accept() as server:
+            assert server.peer == coloop.Address(path=str(ours))
+            assert ours.exists()
+        assert not ours.exists()
+        with pytest.raises(FileNotFoundError):
+            connect(f"unix:{tmp_path}/nothing", local=f"unix:{ours}")
+        assert not ours.exists()
+        with pytest.raises(OSError, match=r"^cannot come from unix:.*: unix:.* is in use"):
+            connect(listener.address, local=listener.address)
+
+
+def test_datagrams_have_a_peer_though_nobody_may_be_there(free_port: int, localhost_is: Any) -> None:
+    """As nobody can tell which of two addresses is the right one, it is the one that `bind` takes."""
+    localhost_is(("::1", free_port), ("127.0.0.1", free_port))
+    with connect(f"udp:localhost:{free_port}") as client:
+        assert isinstance(client, coloop.DatagramSocket)
+        assert str(client.peer) == f"udp:127.0.0.1:{free_port}"
+        assert (client.role, client.kind) == ("client", "udp")
+
+
+def test_a_datagram_socket_that_cannot_be_had_leaves_nothing(free_port: int, tmp_path: Path) -> None:
+    with connect(f"udp::{free_port}", local=":0") as client:
+        assert client.local.datagram
+    before = open_descriptors()
+    with pytest.raises(OSError, match=r"local udp:.* is of another kind than the address to be reached"):
+        connect(f"unixgram:{tmp_path}/s", local=":0")
+    with pytest.raises(FileNotFoundError):
+        connect(f"unixgram:{tmp_path}/s", local=f"unixgram:{tmp_path}/ours")
+    assert open_descriptors() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux makes up a name")
+def test_a_unix_datagram_client_can_be_answered_without_a_name_of_its_own(tmp_path: Path) -> None:
+    with coloop.bind(f"unixgram:{tmp_path}/s") as server, connect(server.address) as client:
+        assert str(client.local).startswith("unixgram:@")
+        client.send(b"x")
+        assert server.recvfrom()[1] == client.local
 
 
 def test_where_nobody_listens_is_told_by_the_address(free_port: int) -> None:

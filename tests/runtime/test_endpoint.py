@@ -1,5 +1,6 @@
 """Who may use a socket, and what closing it does; the same for connections and listeners."""
 
+import io
 import itertools
 import socket
 import threading
@@ -26,6 +27,24 @@ def test_a_second_reader_is_refused_by_name_and_the_first_is_undisturbed() -> No
     assert "in test_a_second_reader" in message
     theirs.sendall(b"for the first")
     assert first.result() == b"for the first"
+    ours.close()
+    theirs.close()
+
+
+def test_every_call_of_a_direction_is_in_the_same_lane() -> None:
+    ours, theirs = socket_pair()
+    reader = coloop.go(ours.peek)
+    for read in (ours.recv, ours.recvfrom, ours.peek, lambda: ours.recv_into(bytearray(1))):
+        with pytest.raises(coloop.Busy, match=rf"^{ours} is being read by {reader} "):
+            read()
+    writer = coloop.go(ours.sendfile, io.BytesIO(bytes(4 << 20)))
+    for write in (lambda: ours.send(b"x"), lambda: ours.sendfile(io.BytesIO(b"x"))):
+        with pytest.raises(coloop.Busy, match=rf"^{ours} is being written to by {writer} "):
+            write()
+    reader.cancel()
+    writer.cancel()
+    assert reader.join()
+    assert writer.join()
     ours.close()
     theirs.close()
 

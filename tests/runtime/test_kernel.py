@@ -10,6 +10,7 @@ from coloop._address import Address
 from coloop._kernel import (
     describe_process,
     holder_of,
+    kernel_state,
     reason,
     tcp_state,
     told,
@@ -53,6 +54,57 @@ def test_queues_are_counted_in_both_directions() -> None:
     assert unsent_bytes(left) is None
 
 
+@linux_only
+def test_unix_sockets_have_states_in_the_same_words() -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        assert kernel_state(listener) == "UNCONN"
+        listener.bind(b"")
+        listener.listen()
+        assert kernel_state(listener) == "LISTEN"
+    left, right = socket.socketpair()
+    assert kernel_state(left) == "ESTABLISHED"
+    left.send(b"unread")
+    left.shutdown(socket.SHUT_WR)
+    assert kernel_state(left) == "ESTABLISHED"
+    assert kernel_state(right) == "CLOSE_WAIT"
+    right.close()
+    assert kernel_state(left) == "CLOSE_WAIT"
+    left.close()
+    assert kernel_state(left) is None
+
+
+@linux_only
+def test_datagram_sockets_have_a_peer_or_not() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        assert tcp_state(sock) is None
+        assert kernel_state(sock) == "UNCONN"
+        sock.connect(("127.0.0.1", 9))
+        assert kernel_state(sock) == "ESTABLISHED"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert kernel_state(listener) == "LISTEN"
+
+
+@linux_only
+def test_of_datagrams_the_next_is_measured() -> None:
+    left, right = socket.socketpair(type=socket.SOCK_DGRAM)
+    left.send(b"12345")
+    left.send(b"123")
+    assert unread_bytes(right) == 5
+    right.close()
+    left.close()
+
+
+@linux_only
+def test_who_is_reached_with_datagrams_cannot_be_named() -> None:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client,
+    ):
+        server.bind(b"")
+        client.connect(server.getsockname())
+        assert unix_peer(client) is None
+
+
 def test_an_error_of_ours_reads_plainly_and_keeps_class_and_number() -> None:
     error = told(errno.ECONNREFUSED, "refused: nobody listens")
     assert isinstance(error, ConnectionRefusedError)
@@ -70,7 +122,11 @@ def test_the_holder_of_a_port_is_found() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address(*listener.getsockname())
         assert holder_of(address) == "this process"
+        assert holder_of(Address(*listener.getsockname(), datagram=True)) is None
     assert holder_of(address) is None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        assert holder_of(Address(*bound.getsockname(), datagram=True)) == "this process"
 
 
 @linux_only

@@ -13,7 +13,7 @@ import coloop
 from coloop._address import Address
 from coloop._connect import connect
 from coloop._kernel import holder_of
-from coloop._listener import Listener, _bind_failure, listen
+from coloop._listener import Listener, listen
 
 from .conftest import open_descriptors
 
@@ -129,10 +129,22 @@ def test_an_address_of_another_machine_is_refused() -> None:
     assert str(refused("192.0.2.1:0")) == "192.0.2.1 is not an address of this machine"
 
 
-def test_a_port_that_needs_rights_says_which() -> None:
-    error = _bind_failure(PermissionError(errno.EACCES, "Permission denied"), Address("127.0.0.1", 80))
-    assert str(error) == "port 80 needs root or CAP_NET_BIND_SERVICE"
-    assert isinstance(error, PermissionError)
+@pytest.mark.parametrize("address", ["udp::0", "unixgram:/x"])
+def test_datagrams_have_no_connections(address: str) -> None:
+    for call in (listen, lambda where: coloop.serve(where, print)):
+        with pytest.raises(ValueError, match=r"has no connections to listen for: use bind\("):
+            call(address)
+
+
+def test_a_port_that_cannot_be_listened_on_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr("socket.socket.listen", refuse)
+    assert str(refused(f"unix:{tmp_path}/s")) == f"unix:{tmp_path}/s is in use"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_backlog_is_a_positive_number() -> None:
@@ -205,7 +217,44 @@ def test_a_unix_socket_serves_and_takes_its_file_along(tmp_path: Path) -> None:
         assert server.kind == "unix"
         client.sendall(b"x")
         assert server.recv() == b"x"
+        assert (listener.info().kind, listener.info().kernel) == ("unix", "LISTEN")
+        server.close()
+        assert path.exists()
     assert not path.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract names")
+def test_an_abstract_name_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"@coloop-{os.getpid()}"
+    (tmp_path / name).write_text("precious")
+    with listen(f"unix:{name}") as listener, connect(f"unix:{name}") as client, listener.accept() as server:
+        assert str(listener.address) == str(client.peer) == str(server.local) == f"unix:{name}"
+        client.sendall(b"x")
+        assert server.recv() == b"x"
+        assert str(refused(f"unix:{name}")) == f"unix:{name} is in use"
+    assert (tmp_path / name).read_text() == "precious"
+    with pytest.raises(ConnectionRefusedError):
+        connect(f"unix:{name}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract names")
+def test_a_real_client_reaches_an_abstract_name_and_a_file(
+    start_peer: Callable[..., Any], tmp_path: Path
+) -> None:
+    abstract = f"coloop-{os.getpid()}-real"
+    for place, command in (
+        (f"unix:@{abstract}", ("socat", "-", f"ABSTRACT-CONNECT:{abstract}")),
+        (f"unix:{tmp_path}/s", ("nc", "-U", f"{tmp_path}/s")),
+    ):
+        with listen(place) as listener:
+            peer = start_peer(*command)
+            with listener.accept(timeout=30) as server:
+                peer.stdin.write(b"hello\n")
+                peer.stdin.flush()
+                assert server.recv_until(b"\n", timeout=30) == b"hello\n"
+                server.sendall(b"hello yourself")
+            assert coloop.to_thread(peer.stdout.read, 14) == b"hello yourself"
 
 
 def test_a_dead_socket_file_is_replaced(tmp_path: Path) -> None:

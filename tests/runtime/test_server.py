@@ -255,6 +255,19 @@ def test_stop_waits_no_longer_than_it_was_told(mock_clock: MockClock) -> None:
         server.stop(drain=-1)
 
 
+def test_a_second_stop_may_cut_the_first_one_s_drain_short(mock_clock: MockClock) -> None:
+    """Then neither can say that all have ended by themselves."""
+    mock_clock.autojump = False
+    server = serve(":0", echo)
+    with connect(server.address) as client:
+        ask(client, b"x")
+        draining = coloop.go(server.stop, 60)
+        assert draining.state == "waiting"
+        assert server.stop() is False
+        assert draining.result() is False
+    assert server.stop() is True
+
+
 def test_a_handler_that_will_not_go_loses_its_connection(mock_clock: MockClock) -> None:
     def stubborn(conn: Socket) -> None:
         while True:

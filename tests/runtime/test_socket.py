@@ -1,7 +1,10 @@
 import array
 import copy
 import errno
+import gzip
 import hashlib
+import io
+import os
 import random
 import socket
 import sys
@@ -9,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +20,7 @@ import pytest
 import coloop
 from coloop._connect import connect
 from coloop._listener import listen
-from coloop._socket import Socket
+from coloop._socket import RECV_BYTES, SENDFILE_BYTES, Socket
 from coloop.testing import MockClock, socket_pair
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("backend")]
@@ -167,6 +171,135 @@ def test_a_passed_descriptor_does_not_stop_the_stream() -> None:
     assert ours.recv_exactly(4) == b"abcd"
     raw.close()
     ours.close()
+
+
+# -- receiving into a buffer, and looking ahead ----------------------------------------------------
+
+
+def test_recv_into_fills_the_front_of_a_buffer(make_pair: Any) -> None:
+    ours, theirs = make_pair()
+    buffer = bytearray(b"........")
+    theirs.sendall(b"abcdef")
+    assert ours.recv_into(buffer, 4) == 4
+    assert buffer == b"abcd...."
+    reader = coloop.go(ours.recv_into, memoryview(buffer)[4:])
+    assert reader.result() == 2
+    assert buffer == b"abcdef.."
+    assert ours.received == 6
+    theirs.close()
+    assert ours.recv_into(buffer) == 0
+    with pytest.raises(coloop.Closed, match="was closed by peer"):
+        ours.recv_into(buffer)
+    assert buffer == b"abcdef.."
+    ours.close()
+
+
+def test_recv_into_parks_and_loses_nothing_when_interrupted(make_pair: Any) -> None:
+    ours, theirs = make_pair()
+    buffer = array.array("H", [0, 0])
+    with pytest.raises(coloop.Timeout, match=rf"^recv {ours}: timed out after 0.001s$"):
+        ours.recv_into(buffer, timeout=0.001)
+    reader = coloop.go(ours.recv_into, buffer)
+    assert reader.waiting_on == f"recv {ours}"
+    with pytest.raises(BufferError):
+        buffer.append(0)
+    reader.cancel()
+    reader.join()
+    buffer.append(0)
+    theirs.sendall(b"abcd")
+    assert ours.recv_into(buffer, timeout=0) == 4
+    assert buffer.tobytes() == b"abcd\0\0"
+    close_all(ours, theirs)
+
+
+def test_recv_into_takes_first_what_recv_exactly_had_read(make_pair: Any) -> None:
+    ours, theirs = make_pair()
+    theirs.sendall(b"abc")
+    with pytest.raises(coloop.Timeout):
+        ours.recv_exactly(4, timeout=0.001)
+    buffer = bytearray(2)
+    assert ours.peek() == b"abc"
+    assert (ours.recv_into(buffer), bytes(buffer)) == (2, b"ab")
+    assert (ours.recv_into(buffer), bytes(buffer)) == (1, b"cb")
+    close_all(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("buffer", "n", "complaint"),
+    [
+        (bytearray(), None, "no room"),
+        (bytearray(4), 5, "n must be 1 to 4 bytes, the size of the buffer, not 5"),
+        (bytearray(4), 0, "n must be 1 to 4 bytes, the size of the buffer, not 0"),
+        (bytearray(4), -1, "not -1"),
+        (b"constant", None, "a buffer that can be written to is needed, not bytes"),
+        ("text", None, "bytes-like"),
+    ],
+)
+def test_a_buffer_that_cannot_be_filled_is_refused(buffer: Any, n: Any, complaint: str) -> None:
+    ours, theirs = socket_pair()
+    theirs.sendall(b"x")
+    with pytest.raises((ValueError, TypeError), match=complaint):
+        ours.recv_into(buffer, n)
+    assert ours.recv() == b"x"
+    close_all(ours, theirs)
+
+
+def test_peek_leaves_what_it_shows(make_pair: Any) -> None:
+    ours, theirs = make_pair()
+    looker = coloop.go(ours.peek, 2)
+    assert looker.waiting_on == f"recv {ours}"
+    theirs.sendall(b"abcd")
+    assert looker.result() == b"ab"
+    assert ours.peek() == b"abcd"
+    assert ours.received == 0
+    assert ours.info().unread == 4
+    assert ours.recv() == b"abcd"
+    with pytest.raises(coloop.Timeout):
+        ours.peek(timeout=0.001)
+    with pytest.raises(ValueError, match="n must be 1 or more bytes, not 0"):
+        ours.peek(0)
+    close_all(ours, theirs)
+
+
+def test_peek_shows_the_end_and_recv_still_gives_it(make_pair: Any) -> None:
+    ours, theirs = make_pair()
+    theirs.close()
+    assert [ours.peek(), ours.peek(), ours.recv()] == [b"", b"", b""]
+    with pytest.raises(coloop.Closed):
+        ours.peek()
+    ours.close()
+
+
+def test_looking_again_and_again_lets_others_run(make_pair: Any) -> None:
+    ours, theirs = make_pair()
+    theirs.close()
+    others: list[str] = []
+    coloop.go(lambda: (coloop.yield_now(), others.append("ran")))
+    assert ours.peek() == b""
+    assert others == ["ran"]
+    ours.close()
+
+
+def test_peek_meets_a_reset() -> None:
+    ours, theirs = tcp_pair()
+    theirs.close(linger=0)
+    with pytest.raises(ConnectionResetError):
+        ours.peek()
+    ours.close()
+
+
+def test_on_a_stream_everything_comes_from_the_peer_and_goes_there() -> None:
+    ours, theirs = tcp_pair()
+    theirs.sendall(b"abc")
+    assert ours.recvfrom(2) == (b"ab", theirs.local)
+    with pytest.raises(OSError, match=rf"^{ours} is a stream to its peer: use send\(data\)$") as caught:
+        ours.sendto(b"x", ":9")
+    assert caught.value.errno == errno.EISCONN
+    close_all(ours, theirs)
+    left, right = socket_pair()
+    right.sendall(b"x")
+    assert left.recvfrom() == (b"x", coloop.Address(path=""))
+    close_all(left, right)
 
 
 # -- receiving by measure ------------------------------------------------------------------------
@@ -334,6 +467,234 @@ def test_an_echo_costs_two_system_calls_besides_the_poll(backend: str) -> None:
     ours.close()
 
 
+# -- sending files -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> bytes:
+    """What is in `tmp_path / "file"`."""
+    data = random.Random(2).randbytes(LATE_BYTES)
+    (tmp_path / "file").write_bytes(data)
+    return data
+
+
+class OnlyRead:
+    """As little of a file as can be sent."""
+
+    def __init__(self, content: bytes) -> None:
+        self.read = io.BytesIO(content).read
+
+
+@pytest.fixture(params=["kernel", "read", "no seek"])
+def sendable(request: pytest.FixtureRequest, tmp_path: Path, content: bytes) -> Iterator[Any]:
+    """The content as a file with a descriptor, as a buffer in memory, or as something that can only be read."""
+    if request.param == "kernel":
+        with (tmp_path / "file").open("rb") as file:
+            yield file
+    else:
+        yield io.BytesIO(content) if request.param == "read" else OnlyRead(content)
+
+
+def drain(sock: Socket) -> Any:
+    """A coroutine whose result is all that comes until the end."""
+
+    def read() -> bytes:
+        pieces = []
+        while piece := sock.recv():
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    return coloop.go(read)
+
+
+def test_a_file_is_sent_whole(make_pair: Any, sendable: Any, content: bytes) -> None:
+    ours, theirs = make_pair()
+    reader = drain(theirs)
+    assert ours.sendfile(sendable) == len(content)
+    assert ours.sent == len(content)
+    ours.close()
+    assert reader.result() == content
+    theirs.close()
+
+
+def test_the_kernel_sends_a_plain_file(
+    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else of it is ever in our memory."""
+    monkeypatch.setattr(Socket, "_read_and_send", None)
+    ours, theirs = tcp_pair()
+    for buffering in (-1, 0):
+        with (tmp_path / "file").open("rb", buffering) as file:
+            assert ours.sendfile(file, 5, 10) == 10
+    ours.close()
+    assert theirs.recv_exactly(20) == 2 * content[5:15]
+    theirs.close()
+
+
+def test_a_part_of_a_file_is_sent(make_pair: Any, tmp_path: Path, content: bytes) -> None:
+    for file in (io.BytesIO(content), (tmp_path / "file").open("rb"), (tmp_path / "file").open("rb", 0)):
+        ours, theirs = make_pair()
+        file.read(7)  # where it stands does not matter
+        assert ours.sendfile(file, 5, 10) == 10
+        assert file.tell() == 15
+        assert ours.sendfile(file, len(content) - 3, 10) == 3
+        assert file.tell() == len(content)
+        assert ours.sendfile(file, len(content) + 5) == 0
+        assert ours.sendfile(file, 0, 0) == 0
+        ours.close()
+        assert theirs.recv_exactly(13) == content[5:15] + content[-3:]
+        assert theirs.recv() == b""
+        theirs.close()
+        file.close()
+
+
+def test_a_file_that_is_not_taken_in_time_tells_how_far_it_got(
+    make_pair: Any, tmp_path: Path, content: bytes
+) -> None:
+    for file in (io.BytesIO(content), (tmp_path / "file").open("rb")):
+        ours, theirs = make_pair()
+        with pytest.raises(coloop.Timeout, match=rf"^send {ours}: timed out after 0.01s$"):
+            ours.sendfile(file, timeout=0.01)
+        assert 0 < ours.sent == file.tell() < len(content)
+        done = ours.sent
+        reader = drain(theirs)
+        ours.sendfile(file, done)
+        ours.close()
+        assert reader.result() == content
+        theirs.close()
+        file.close()
+
+
+def test_a_cancelled_sendfile_tells_how_far_it_got(tmp_path: Path, content: bytes) -> None:
+    ours, theirs = tcp_pair()
+    with (tmp_path / "file").open("rb") as file:
+        sender = coloop.go(ours.sendfile, file)
+        coloop.testing.wait_until_idle()
+        assert sender.waiting_on == f"send {ours}"
+        sender.cancel()
+        sender.join()
+        assert ours.sent == file.tell()
+        assert theirs.recv_exactly(ours.sent) == content[: ours.sent]
+    close_all(ours, theirs)
+
+
+def test_a_peer_that_leaves_ends_sendfile(tmp_path: Path, content: bytes, fails: Any) -> None:
+    ours, theirs = tcp_pair()
+    with (tmp_path / "file").open("rb") as file:
+        sender = fails(ours.sendfile, file)
+        theirs.close(linger=0)
+        assert isinstance(sender.result(), ConnectionError)
+        assert ours.sent == file.tell() < len(content)
+    ours.close()
+
+
+def test_a_socket_that_is_closed_between_two_pieces_sends_no_more(tmp_path: Path, content: bytes) -> None:
+    """Its number may be somebody else's by then."""
+
+    class ClosesWhileItReads(io.BytesIO):
+        def read(self, n: int | None = -1) -> bytes:
+            ours.close()
+            return super().read(n)
+
+    ours, theirs = tcp_pair()
+    with pytest.raises(coloop.Closed):
+        ours.sendfile(ClosesWhileItReads(b"x"))
+    theirs.close()
+
+
+class Bottomless(socket.socket):
+    """It always has room."""
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        return len(data)
+
+
+def test_while_a_file_is_sent_others_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though there is never anything to wait for."""
+    monkeypatch.setattr(
+        "os.sendfile", lambda _, file, offset, count: min(count, os.fstat(file).st_size - offset)
+    )
+    ours = Socket(Bottomless(socket.AF_INET), "client")
+    seen: list[int] = []
+
+    def look() -> None:
+        while True:
+            seen.append(ours.sent)
+            coloop.yield_now()
+
+    looking = coloop.go(look)
+    with (tmp_path / "sparse").open("w+b") as file:
+        file.truncate(100 * SENDFILE_BYTES)
+        ours.sendfile(file)
+        assert any(0 < sent < 100 * SENDFILE_BYTES for sent in seen)
+        done = ours.sent
+        seen.clear()
+        ours.sendfile(io.BytesIO(bytes(100 * RECV_BYTES)))
+        assert any(done < sent < ours.sent for sent in seen)
+    looking.cancel()
+    ours.close()
+
+
+def test_what_was_written_to_a_file_and_not_flushed_is_sent_too(tmp_path: Path) -> None:
+    ours, theirs = socket_pair()
+    with (tmp_path / "new").open("w+b") as file:
+        file.write(b"not on the disk yet")
+        assert ours.sendfile(file) == 19
+    assert theirs.recv() == b"not on the disk yet"
+    close_all(ours, theirs)
+
+
+def test_a_descriptor_of_something_else_is_not_what_the_file_holds(tmp_path: Path) -> None:
+    """The kernel would send the compressed bytes."""
+    ours, theirs = socket_pair()
+    with gzip.open(tmp_path / "x.gz", "wb") as packed:
+        packed.write(b"plain")
+    with gzip.open(tmp_path / "x.gz", "rb") as packed:
+        assert packed.fileno() >= 0
+        assert ours.sendfile(packed, 1) == 4
+    assert theirs.recv() == b"lain"
+    close_all(ours, theirs)
+
+
+def test_where_the_kernel_cannot_send_it_is_read(make_pair: Any) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"through a pipe")
+    os.close(writing)
+    ours, theirs = make_pair()
+    with os.fdopen(reading, "rb") as file:
+        assert ours.sendfile(file) == 14
+    assert theirs.recv_exactly(14) == b"through a pipe"
+    close_all(ours, theirs)
+
+
+def test_what_cannot_be_sent_as_a_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    ours, theirs = socket_pair()
+    with pytest.raises(ValueError, match="offset must be 0 or more bytes, not -1"):
+        ours.sendfile(io.BytesIO(), -1)
+    with pytest.raises(ValueError, match="count must be 0 or more bytes, not -1"):
+        ours.sendfile(io.BytesIO(), 0, -1)
+    with (tmp_path / "text").open("w+", encoding="utf-8") as text:
+        text.write("text")
+        with pytest.raises(
+            ValueError, match=r"must be open in binary mode to be sent, not <_io\.TextIOWrapper"
+        ):
+            ours.sendfile(text)
+    with (tmp_path / "new").open("wb") as unread, pytest.raises(ValueError, match="must be open to be read"):
+        ours.sendfile(unread)
+    with pytest.raises(AttributeError, match="read"):
+        ours.sendfile("name of a file")
+    closed = (tmp_path / "file").open("rb")
+    closed.close()
+    with pytest.raises(ValueError, match="closed file"):
+        ours.sendfile(closed)
+    reading, writing = os.pipe()
+    os.close(writing)
+    with os.fdopen(reading, "rb") as file, pytest.raises(ValueError, match=r"offset 3: .* cannot seek"):
+        ours.sendfile(file, 3)
+    assert ours.sent == 0
+    close_all(ours, theirs)
+
+
 # -- resets --------------------------------------------------------------------------------------
 
 
@@ -383,8 +744,9 @@ def test_a_reset_that_the_sender_met_is_no_clean_end_to_the_reader(fails: Any) -
     sender = fails(ours.sendall, bytes(LATE_BYTES))
     theirs.close(linger=0)
     assert isinstance(sender.result(), ConnectionResetError)
-    with pytest.raises(ConnectionResetError):
-        ours.recv()
+    for read in (ours.peek, ours.recv):
+        with pytest.raises(ConnectionResetError):
+            read()
     ours.close()
 
 
