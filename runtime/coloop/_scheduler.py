@@ -102,6 +102,7 @@ class Scheduler:
         living: the coroutines that have not ended, by id.
         graves: what is known of the last that have ended (bounded; they hold nothing).
         sockets: the open sockets and listeners, by their serial numbers.
+        dice: what draws between equals; without a seed, the same draws in every run.
         thread_id: the thread that it runs on, as `threading.get_ident` counts.
     """
 
@@ -134,6 +135,7 @@ class Scheduler:
         self.threads_pending = 0
         self.inbox_waiters = 0
         self._random = None if seed is None else random.Random(seed)  # noqa: S311 - an order, not a secret
+        self.dice = random.Random(0) if self._random is None else self._random  # noqa: S311 - likewise
         self._root = getcurrent()
         self._ready: deque[Coroutine] = deque()
         self._callers: list[Coroutine | None] = []
