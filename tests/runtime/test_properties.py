@@ -201,7 +201,7 @@ STEPS = programs(
 )
 
 
-@examples(250)
+@examples(150)
 @given(capacities=CAPACITIES, steps=STEPS, seed=SEEDS)
 def test_channels_do_what_the_model_does(
     capacities: list[int], steps: list[tuple[Any, ...]], seed: int | None
@@ -313,7 +313,7 @@ DISTURBANCES = programs(
 )
 
 
-@examples(200)
+@examples(120)
 @given(capacities=CAPACITIES, actors=ACTORS, disturbances=DISTURBANCES, seed=SEEDS)
 def test_no_value_is_lost_doubled_or_reordered(
     capacities: list[int],
@@ -712,6 +712,9 @@ def test_every_cause_ends_exactly_one_wait(causes: list[tuple[str, int]], seed: 
     assert log == expected
 
 
+FOR_EVER_S = 1e6
+
+
 class Patient:
     """A coroutine with three waits: the first for something, one in a `finally`, one in a deferred call."""
 
@@ -744,21 +747,21 @@ class Patient:
 
     def wait(self) -> None:
         if self.kind == "receive":
-            self.a.receive(timeout=1000)
+            self.a.receive(timeout=FOR_EVER_S)
         elif self.kind == "send":
             self.a.send(1)
         elif self.kind == "send to a full one":
             self.full.send(0)
             self.full.send(1)
         elif self.kind == "select":
-            select(self.a, self.b.sending(1), self.full, self.a.sending(2), timeout=1000)
+            select(self.a, self.b.sending(1), self.full, self.a.sending(2), timeout=FOR_EVER_S)
         elif self.kind == "event":
-            self.event.wait(timeout=1000)
+            self.event.wait(timeout=FOR_EVER_S)
         elif self.kind == "join":
             self.other = go(suspend)
-            self.other.join(timeout=1000)
+            self.other.join(timeout=FOR_EVER_S)
         elif self.kind == "limited block":
-            with coloop.timeout(1000):
+            with coloop.timeout(FOR_EVER_S):
                 suspend()
         else:
             with coloop.Group() as group:
