@@ -162,6 +162,10 @@ class Operation:
         self.sends = sends
         self.value = value
 
+    @property
+    def _line(self) -> WaitQueue:
+        return self.channel._senders if self.sends else self.channel._receivers
+
     def __str__(self) -> str:
         return f"{'send to' if self.sends else 'receive from'} {self.channel}"
 

@@ -22,13 +22,14 @@ unpacked would tempt to overlook `closed`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, overload
 
 from ._channel import Channel, Operation
 from ._errors import WaitTimeout
 from ._scheduler import Scheduler, current_scheduler
-from ._sync import NOBODY, JointWait, WaitQueue
+from ._sync import NOBODY, JointWait
 
 D = TypeVar("D")
 
@@ -85,17 +86,17 @@ def select(
         TypeError: an argument that is neither a channel nor an operation.
         ValueError: there is no operation, no timeout and no default: this would wait for ever.
     """
-    cases = [(index, _operation(given)) for index, given in enumerate(operations) if given is not None]
+    cases = [_operation(given) for given in operations]
     scheduler = current_scheduler()
     scheduler.checkpoint()
-    drawn = cases.copy()
-    done = _go_ahead(drawn, scheduler)
+    drawn = [index for index, case in enumerate(cases) if case is not None]
+    done = _go_ahead(cases, drawn, scheduler)
     if done is not None:
         return done
     if timeout is None:
         if default is not _WAIT:
             return default
-        if not cases:
+        if not drawn:
             raise ValueError("select needs a channel, a timeout or a default: it would wait for ever")
     try:
         return _wait(cases, drawn, timeout)
@@ -105,47 +106,42 @@ def select(
         return default
 
 
-def _operation(given: object) -> Operation:
-    if isinstance(given, Operation):
+def _operation(given: object) -> Operation | None:
+    if given is None or isinstance(given, Operation):
         return given
     if isinstance(given, Channel):
         return Operation(given)
     raise TypeError(f"select takes channels, channel.receiving() and channel.sending(value), not {given!r}")
 
 
-def _go_ahead(cases: list[tuple[int, Operation]], scheduler: Scheduler) -> Selected | None:
-    """Do what can be done without waiting, in the order of a draw; leaves the cases in that order."""
-    count = len(cases)
+def _go_ahead(cases: Sequence[Any], drawn: list[int], scheduler: Scheduler) -> Selected | None:
+    """Do what can be done without waiting, in the order of a draw; leaves the indices in that order."""
+    count = len(drawn)
     for place in range(count):
         if count - place > 1:
-            drawn = place + int(scheduler.dice.random() * (count - place))
-            cases[place], cases[drawn] = cases[drawn], cases[place]
-        index, operation = cases[place]
-        channel = operation.channel
-        if operation.sends:
-            if channel._give(operation.value, scheduler):
+            other = place + int(scheduler.dice.random() * (count - place))
+            drawn[place], drawn[other] = drawn[other], drawn[place]
+        index = drawn[place]
+        case: Operation = cases[index]
+        channel = case.channel
+        if case.sends:
+            if channel._give(case.value, scheduler):
                 return Selected(index, channel)
         elif (value := channel._take(scheduler)) is not NOBODY:
             return Selected(index, channel, value)
-        elif channel.closed:
+        elif channel._closed:
             return Selected(index, channel, closed=True)
     return None
 
 
-def _wait(
-    cases: list[tuple[int, Operation]], drawn: list[tuple[int, Operation]], timeout_s: float | None
-) -> Selected:
+def _wait(cases: Sequence[Any], drawn: list[int], timeout_s: float | None) -> Selected:
     """Stand in every line, in the order of the draw, until one operation has gone ahead."""
-    places = [(index, _line(operation), operation.value) for index, operation in drawn]
-    what = [operation for _, operation in cases]
+    places = [(index, cases[index]._line, cases[index].value) for index in drawn]
+    what = [case for case in cases if case is not None]
     index, value, error = JointWait(what).wait("select", places, timeout_s)
-    operation = dict(cases)[index]
+    case: Operation = cases[index]
     if error is None:
-        return Selected(index, operation.channel, value)
-    if operation.sends:
+        return Selected(index, case.channel, value)
+    if case.sends:
         raise error
-    return Selected(index, operation.channel, closed=True)
-
-
-def _line(operation: Operation) -> WaitQueue:
-    return operation.channel._senders if operation.sends else operation.channel._receivers
+    return Selected(index, case.channel, closed=True)
