@@ -97,7 +97,7 @@ class Channel(Generic[T]):
         return Operation(self)
 
     def close(self) -> None:
-        """No more values: those who wait get `Closed`; what is buffered can still be received. Twice is once."""
+        """No more values: those who wait get `Closed`; what is buffered can be received. Twice is once."""
         if not self._closed:
             self._receivers.interrupt_all(self._closed_error)
             self._senders.interrupt_all(self._closed_error)

@@ -619,7 +619,7 @@ def fires(plan: list[tuple[int, int | None, int | None]]) -> Iterator[tuple[floa
 def test_sleepers_wake_at_their_time_and_cancelled_ones_never(
     sleepers: list[tuple[int, int | None, bool]], seed: int | None
 ) -> None:
-    """Each (delay, cancel, before): in the instant of both, what was set first counts, and the other is too late."""
+    """Each (delay, cancel, before): in the instant of both, what was set first counts."""
     woken: list[tuple[float, int]] = []
 
     def main() -> None:

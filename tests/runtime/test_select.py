@@ -1,4 +1,4 @@
-"""Of several operations exactly one goes ahead: the first that can, whoever has come first, and nobody is left in line."""
+"""Of several operations exactly one goes ahead, the first that can; and nobody is left in line."""
 
 from collections import Counter, OrderedDict
 from itertools import pairwise
