@@ -15,6 +15,7 @@ To read the source, begin with `_switching.py`, then `_scheduler.py`.
 from . import testing as testing
 from ._address import Address as Address
 from ._channel import Channel as Channel
+from ._channel import Operation as Operation
 from ._clock import Clock as Clock
 from ._clock import MonotonicClock as MonotonicClock
 from ._connect import connect as connect
@@ -56,6 +57,8 @@ from ._run import suspend as suspend
 from ._run import yield_now as yield_now
 from ._scheduler import Scheduler as Scheduler
 from ._scheduler import current_scheduler as current_scheduler
+from ._select import Selected as Selected
+from ._select import select as select
 from ._server import Server as Server
 from ._server import serve as serve
 from ._snapshot import CoroutinePicture as CoroutinePicture

@@ -7,6 +7,9 @@ newcomer that finds its own side's line not empty would have to wait as well: no
 A value is handed to the receiver that is first in line at the moment of sending. If that
 receiver is cancelled a moment later, the value is its own: no other sees it.
 
+A coroutine that waits both to send and to receive here (`select`) stands in both lines of an
+unbuffered channel. That is the one exception, and it breaks nothing: any newcomer meets it.
+
 Those who need not wait let others run first, now and then (`checkpoint`), and look at the channel
 after that: once a value has been taken, nothing may come between it and its receiver.
 """
@@ -16,12 +19,11 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from ._coroutine import Coroutine
 from ._errors import Closed
 from ._scheduler import Scheduler, current_scheduler
-from ._sync import WaitQueue
+from ._sync import NOBODY, WaitQueue
 
 T = TypeVar("T")
 
@@ -67,13 +69,7 @@ class Channel(Generic[T]):
         """
         scheduler = current_scheduler()
         scheduler.checkpoint()
-        self._check_open()
-        receiver = self._receivers.first(scheduler)
-        if receiver is not None:
-            scheduler.wake(receiver, value)
-        elif len(self._buffer) < self.capacity:
-            self._buffer.append(value)
-        else:
+        if not self._give(value, scheduler):
             self._senders.wait("send to", self, timeout, brings=value)
 
     def receive(self, timeout: float | None = None) -> T:
@@ -85,20 +81,23 @@ class Channel(Generic[T]):
         """
         scheduler = current_scheduler()
         scheduler.checkpoint()
-        sender = self._senders.first(scheduler)
-        if self._buffer:
-            value = self._buffer.popleft()
-            if sender is not None:
-                self._buffer.append(self._take_from(sender, scheduler))
-            return value
-        if sender is not None:
-            return self._take_from(sender, scheduler)
-        self._check_open()
-        received: T = self._receivers.wait("receive from", self, timeout)
-        return received
+        value: T = self._take(scheduler)
+        if value is NOBODY:
+            if self._closed:
+                raise self._closed_error()
+            value = self._receivers.wait("receive from", self, timeout)
+        return value
+
+    def sending(self, value: T) -> Operation:
+        """To send `value` here, as one of the operations of a `select`."""
+        return Operation(self, sends=True, value=value)
+
+    def receiving(self) -> Operation:
+        """To receive from here, as one of the operations of a `select`."""
+        return Operation(self)
 
     def close(self) -> None:
-        """No more values: those who wait get `Closed`; what is buffered can still be received. Twice is once."""
+        """No more values: those who wait get `Closed`; what is buffered can be received. Twice is once."""
         if not self._closed:
             self._receivers.interrupt_all(self._closed_error)
             self._senders.interrupt_all(self._closed_error)
@@ -115,14 +114,25 @@ class Channel(Generic[T]):
                 raise
             yield value
 
-    def _take_from(self, sender: Coroutine, scheduler: Scheduler) -> T:
-        value: T = self._senders.brought_by(sender)
-        scheduler.wake(sender)
-        return value
-
-    def _check_open(self) -> None:
+    def _give(self, value: T, scheduler: Scheduler) -> bool:
+        """Hand `value` over, if that is possible without waiting."""
         if self._closed:
             raise self._closed_error()
+        if self._receivers._line and self._receivers.serve(scheduler, value) is not NOBODY:
+            return True
+        if len(self._buffer) < self.capacity:
+            self._buffer.append(value)
+            return True
+        return False
+
+    def _take(self, scheduler: Scheduler) -> Any:
+        """The next value, if there is one without waiting; `NOBODY` if not."""
+        sent: Any = self._senders.serve(scheduler) if self._senders._line else NOBODY
+        if not self._buffer:
+            return sent
+        if sent is not NOBODY:
+            self._buffer.append(sent)
+        return self._buffer.popleft()
 
     def _closed_error(self) -> Closed:
         return Closed(f"channel#{self.id} is closed")
@@ -134,3 +144,30 @@ class Channel(Generic[T]):
         waiting = f"{len(self._senders)} sending, {len(self._receivers)} receiving"
         closed = " closed" if self._closed else ""
         return f"<Channel#{self.id} {len(self._buffer)}/{self.capacity}{closed}, {waiting}>"
+
+
+class Operation:
+    """One thing that `select` may do; made by `Channel.sending` and `Channel.receiving`, and not used up.
+
+    Attributes:
+        channel: where.
+        sends: whether it sends; it receives otherwise.
+        value: what it sends.
+    """
+
+    __slots__ = ("channel", "sends", "value")
+
+    def __init__(self, channel: Channel[Any], *, sends: bool = False, value: Any = None) -> None:
+        self.channel = channel
+        self.sends = sends
+        self.value = value
+
+    @property
+    def _line(self) -> WaitQueue:
+        return self.channel._senders if self.sends else self.channel._receivers
+
+    def __str__(self) -> str:
+        return f"{'send to' if self.sends else 'receive from'} {self.channel}"
+
+    def __repr__(self) -> str:
+        return f"<Operation: {self}>"

@@ -10,6 +10,7 @@ What others ask of a coroutine (cancel, throw, resume, join, kill) comes here to
 
 from __future__ import annotations
 
+import random
 import sys
 import threading
 from collections import deque
@@ -82,6 +83,7 @@ class Scheduler(Switching):
         observer: who is told of failures and standstills.
         main: coroutine 1.
         over: whether it has ended.
+        dice: what draws between equals; without a seed, the same draws in every run.
     """
 
     def __init__(
@@ -93,7 +95,13 @@ class Scheduler(Switching):
         memory_limit: int | None = None,
         observer: Observer | None = None,
     ) -> None:
-        super().__init__(MonotonicClock() if clock is None else clock, seed, max_coroutines, memory_limit)
+        self.dice = random.Random(0 if seed is None else seed)  # noqa: S311 - an order, not a secret
+        super().__init__(
+            MonotonicClock() if clock is None else clock,
+            None if seed is None else self.dice,
+            max_coroutines,
+            memory_limit,
+        )
         self.observer = observer if observer is not None else Observer()
         self.check_memory_limit(memory_limit)
         self._all_together = Tally(memory_limit)

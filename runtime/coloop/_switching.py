@@ -84,10 +84,13 @@ class Switching:
         running_since, charged_at: when the running one was switched to, and was last charged for its time.
         max_coroutines: how many may live at once; None for no bound.
         memory_limit: heap bytes for all of them together; None for no limit.
+
+    Args:
+        dice: what draws the next from the ready; None: first come, first served.
     """
 
     def __init__(
-        self, clock: Clock, seed: int | None, max_coroutines: int | None, memory_limit: int | None
+        self, clock: Clock, dice: random.Random | None, max_coroutines: int | None, memory_limit: int | None
     ) -> None:
         self.clock = clock
         self.max_coroutines = max_coroutines
@@ -99,7 +102,7 @@ class Switching:
         self.thread_id = threading.get_ident()
         self.spawned = self.peak = self.failures = self.switches = 0
         self.running_since = self.charged_at = perf_counter()  # real time: a hog is a hog on any clock
-        self._random = None if seed is None else random.Random(seed)  # noqa: S311 - an order, not a secret
+        self._dice = dice
         self._root = getcurrent()
         self._ready: deque[Coroutine] = deque()
         self._callers: list[Coroutine | None] = []
@@ -337,7 +340,7 @@ class Switching:
                 target = self._pop_caller()
             elif self._ready and self._slice_left > 0 and now < self._slice_end:
                 self._slice_left -= 1
-                target = self._ready.popleft() if self._random is None else self._pop_any()
+                target = self._ready.popleft() if self._dice is None else self._pop_any()
         if target is me is not None:
             return
         self.running = target
@@ -364,8 +367,8 @@ class Switching:
 
     def _pop_any(self) -> Coroutine:
         """One of the ready, as the seed decides."""
-        assert self._random is not None
-        place = self._random.randrange(len(self._ready))
+        assert self._dice is not None
+        place = self._dice.randrange(len(self._ready))
         self._ready.rotate(-place)
         chosen = self._ready.popleft()
         self._ready.rotate(place)

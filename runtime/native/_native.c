@@ -255,7 +255,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *dict, *weakrefs;
-    PyObject *clock, *living, *workers, *unclaimed, *random, *max_coroutines, *memory_limit;
+    PyObject *clock, *living, *workers, *unclaimed, *dice, *max_coroutines, *memory_limit;
     State *running, *exposed;
     PyGreenlet *root, *hirer;
     State *job; /* with its function */
@@ -378,7 +378,7 @@ call_python(Switching *self, PyObject *method, State *coroutine)
 static State *
 pop_any(Switching *self)
 {
-    PyObject *place = PyObject_CallMethod(self->random, "randrange", "n", self->ready.count);
+    PyObject *place = PyObject_CallMethod(self->dice, "randrange", "n", self->ready.count);
     if (!place)
         return NULL;
     Py_ssize_t at = PyLong_AsSsize_t(place);
@@ -435,7 +435,7 @@ leave(Switching *self, double now, State *target, char *left)
         if (self->callers_count)
             target = pop_caller(self);
         else if (self->ready.count && self->slice_left > 0 && now < self->slice_end) {
-            if (self->random) {
+            if (self->dice) {
                 if (!(target = pop_any(self)))
                     return -1;
             } else
@@ -1299,8 +1299,8 @@ load_names(void)
 static int
 switching_init(Switching *self, PyObject *args, PyObject *kwargs)
 {
-    PyObject *clock, *seed, *max_coroutines, *memory_limit;
-    if (load_names() < 0 || !PyArg_ParseTuple(args, "OOOO", &clock, &seed, &max_coroutines, &memory_limit))
+    PyObject *clock, *dice, *max_coroutines, *memory_limit;
+    if (load_names() < 0 || !PyArg_ParseTuple(args, "OOOO", &clock, &dice, &max_coroutines, &memory_limit))
         return -1;
     Py_XSETREF(self->clock, Py_NewRef(clock));
     self->is_monotonic = (PyObject *)Py_TYPE(clock) == of.MonotonicClock;
@@ -1312,13 +1312,7 @@ switching_init(Switching *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->root, PyGreenlet_GetCurrent());
     if (!self->living || !self->workers || !self->unclaimed || !self->root)
         return -1;
-    if (seed != Py_None) {
-        PyObject *random = PyImport_ImportModule("random");
-        Py_XSETREF(self->random, random ? PyObject_CallMethod(random, "Random", "O", seed) : NULL);
-        Py_XDECREF(random);
-        if (!self->random)
-            return -1;
-    }
+    Py_XSETREF(self->dice, dice == Py_None ? NULL : Py_NewRef(dice));
     self->thread_id = PyThread_get_thread_ident();
     self->running_since = self->charged_at = perf_counter();
     return 0;
@@ -1326,7 +1320,7 @@ switching_init(Switching *self, PyObject *args, PyObject *kwargs)
 
 #define SWITCHING_OBJECTS(what)                                                                               \
     what(self->dict) what(self->clock) what(self->living) what(self->workers) what(self->unclaimed)           \
-    what(self->random) what(self->max_coroutines) what(self->memory_limit) what(self->running)                \
+    what(self->dice) what(self->max_coroutines) what(self->memory_limit) what(self->running)                \
     what(self->exposed) what(self->root) what(self->hirer) what(self->job) what(self->job_fn)                 \
     what(self->job_args) what(self->job_kwargs)
 

@@ -6,7 +6,7 @@ import pytest
 
 import coloop
 from coloop import Cancelled, Closed, Event, Timeout, current_scheduler, go, run, sleep, to_thread
-from coloop._sync import WaitQueue
+from coloop._sync import NOBODY, JointWait, WaitQueue
 from coloop.testing import MockClock, wait_until_idle
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("mock_clock")]
@@ -91,6 +91,72 @@ def test_one_that_was_interrupted_already_is_not_interrupted_again() -> None:
     line.interrupt_all(lambda: Closed("x"))
     waiting.join()
     assert log == ["cleaned up undisturbed"]
+
+
+def test_serving_hands_over_both_ways() -> None:
+    line, scheduler = WaitQueue(), current_scheduler()
+    assert line.serve(scheduler, "to nobody") is NOBODY
+    children = [go(line.wait, "wait in", "line", brings=brings) for brings in (None, "b")]
+    assert [line.serve(scheduler, i) for i in range(2)] == [None, "b"]
+    assert line.serve(scheduler) is NOBODY
+    assert [child.result() for child in children] == [0, 1]
+
+
+# -- in several lines ----------------------------------------------------------------------------
+
+
+def stand_in(*lines: WaitQueue) -> Any:
+    places = [(number, line, f"brought to {number}") for number, line in enumerate(lines)]
+    return go(JointWait(["this", "that"]).wait, "wait for", places, None)
+
+
+def test_who_is_served_in_one_line_is_out_of_all() -> None:
+    lines, scheduler = [WaitQueue() for _ in range(3)], current_scheduler()
+    child = stand_in(*lines)
+    assert child.waiting_on == "wait for this or that"
+    assert [len(line) for line in lines] == [1, 1, 1]
+    assert lines[1].serve(scheduler, "served") == "brought to 1"
+    assert [len(line) for line in lines] == [0, 0, 0]
+    assert [line.serve(scheduler) for line in lines] == [NOBODY] * 3
+    assert child.result() == (1, "served", None)
+
+
+def test_in_each_line_it_has_the_place_in_which_it_came() -> None:
+    line, other, scheduler = WaitQueue(), WaitQueue(), current_scheduler()
+    before, joint, after = (
+        go(line.wait, "wait in", "line"),
+        stand_in(other, line),
+        go(line.wait, "wait in", "line"),
+    )
+    for i in range(3):
+        line.serve(scheduler, i)
+    assert (before.result(), joint.result(), after.result()) == (0, (1, 1, None), 2)
+
+
+def test_all_are_woken_or_interrupted_whether_in_one_line_or_in_several() -> None:
+    line, other = WaitQueue(), WaitQueue()
+    children = [stand_in(line, other), go(line.wait, "wait in", "line")]
+    line.wake_all("woken")
+    assert [child.result() for child in children] == [(0, "woken", None), "woken"]
+    children = [stand_in(line, other), go(line.wait, "wait in", "line")]
+    line.interrupt_all(lambda: Closed("x"))
+    number, value, error = children[0].result()
+    assert (number, value, str(error)) == (0, None, "x")
+    with pytest.raises(Closed, match="x"):
+        children[1].result()
+
+
+@pytest.mark.parametrize("leave", ["cancel", "throw"])
+def test_who_leaves_early_is_out_of_all_lines_at_once(leave: str) -> None:
+    lines = [WaitQueue() for _ in range(2)]
+    child = stand_in(*lines)
+    child.cancel() if leave == "cancel" else child.throw(Closed("x"))
+    assert [line.serve(current_scheduler()) for line in lines] == [NOBODY] * 2
+    child.join()
+    assert [list(line._line) for line in lines] == [[], []]
+
+
+# -- misuse --------------------------------------------------------------------------------------
 
 
 def test_a_line_belongs_to_one_scheduler() -> None:
