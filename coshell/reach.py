@@ -13,11 +13,12 @@ def is_local(address: str) -> bool:
     """Whether only this machine can reach what listens there.
 
     Args:
-        address: `host:port`, `[host]:port`, `:port` (which is 127.0.0.1), or `unix:/path`.
+        address: `host:port`, `[host]:port`, `:port` (which is 127.0.0.1), with or without `udp:` before it,
+            `unix:/path` or `unixgram:/path`.
     """
-    if address.startswith("unix:"):
+    if address.startswith(("unix:", "unixgram:")):
         return True
-    host = host_of(address)
+    host = host_of(address.removeprefix("udp:"))
     if host in {"", "localhost"}:
         return True
     try:

@@ -130,6 +130,7 @@ def test_a_failing_handler_is_reported_and_its_connection_closed(observer: Any) 
     with serve(":0", fail, name="f") as server:
         with connect(server.address) as client:
             assert client.recv() == b""
+        wait_until_idle()  # failures are told when the scheduler has its turn
         failure = observer.failures.pop()
         assert (failure.name, failure.message) == ("f/c1", "broken handler")
         assert (server.failed, server.state) == (1, "accepting")

@@ -9,14 +9,34 @@ from coshell.reach import host_of, is_local
 
 @pytest.mark.parametrize(
     "address",
-    [":0", "127.0.0.1:9501", "127.8.8.8:1", "localhost:80", "[::1]:9501", "unix:/run/a.sock", "unix:b:c"],
+    [
+        ":0",
+        "127.0.0.1:9501",
+        "127.8.8.8:1",
+        "localhost:80",
+        "[::1]:9501",
+        "unix:/run/a.sock",
+        "unix:b:c",
+        "udp::0",
+        "udp:127.0.0.1:53",
+        "unixgram:/run/log",
+    ],
 )
 def test_what_only_this_machine_reaches_is_local(address: str) -> None:
     assert is_local(address)
 
 
 @pytest.mark.parametrize(
-    "address", ["0.0.0.0:9501", "[::]:9501", "192.168.0.7:80", "[fe80::1%eth0]:80", "example.org:80", "*:80"]
+    "address",
+    [
+        "0.0.0.0:9501",
+        "[::]:9501",
+        "192.168.0.7:80",
+        "[fe80::1%eth0]:80",
+        "example.org:80",
+        "*:80",
+        "udp:0.0.0.0:53",
+    ],
 )
 def test_what_is_not_certain_to_be_local_is_public(address: str) -> None:
     assert not is_local(address)
