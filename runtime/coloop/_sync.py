@@ -15,6 +15,7 @@ from typing import Any, Final
 from ._coroutine import WAITING, Coroutine
 from ._errors import WaitTimeout, WrongThread
 from ._scheduler import Scheduler, current_scheduler
+from ._shelter import shelter
 
 
 class WaitQueue:
@@ -36,7 +37,9 @@ class WaitQueue:
         try:
             return scheduler.park(verb, subject, timeout_s)
         finally:
-            self._line.pop(me, None)
+            # No call from here on: whoever was given something is not killed before its caller has it.
+            if me in self._line:
+                del self._line[me]
 
     def first(self, scheduler: Scheduler) -> Coroutine | None:
         """Who is first in line; None if nobody is. To wake or to interrupt it takes it out.
@@ -59,16 +62,18 @@ class WaitQueue:
         return self._line[waiter]
 
     def wake_all(self, value: Any = None) -> None:
-        """Wake everyone, in order."""
+        """Wake everyone, in order; all or, when killed, none."""
         scheduler = current_scheduler()
-        while (waiter := self.first(scheduler)) is not None:
-            scheduler.wake(waiter, value)
+        with shelter(scheduler):
+            while (waiter := self.first(scheduler)) is not None:
+                scheduler.wake(waiter, value)
 
     def interrupt_all(self, make_error: Callable[[], BaseException]) -> None:
-        """Raise an exception of its own, `make_error()`, in everyone, in order."""
+        """Raise an exception of its own, `make_error()`, in everyone, in order; likewise."""
         scheduler = current_scheduler()
-        while (waiter := self.first(scheduler)) is not None:
-            scheduler.interrupt(waiter, make_error())
+        with shelter(scheduler):
+            while (waiter := self.first(scheduler)) is not None:
+                scheduler.interrupt(waiter, make_error())
 
 
 _event_ids: Final = itertools.count(1)
