@@ -25,6 +25,7 @@ from ._errors import Closed as Closed
 from ._errors import CoroutineError as CoroutineError
 from ._errors import Deadlock as Deadlock
 from ._errors import Killed as Killed
+from ._errors import LockMisused as LockMisused
 from ._errors import MemoryLimitExceeded as MemoryLimitExceeded
 from ._errors import NotRunning as NotRunning
 from ._errors import NotSuspended as NotSuspended
@@ -36,6 +37,8 @@ from ._group import Group as Group
 from ._inbox import Inbox as Inbox
 from ._listener import Listener as Listener
 from ._listener import listen as listen
+from ._lock import Lock as Lock
+from ._lock import RLock as RLock
 from ._memory import Account as Account
 from ._memory import memory as memory
 from ._observer import Failure as Failure

@@ -45,6 +45,10 @@ class Closed(CoroutineError):
     """The channel, inbox or socket is closed: there is nothing more to come, or to give."""
 
 
+class LockMisused(CoroutineError, RuntimeError):
+    """A lock given back by one that does not hold it, taken twice, or kept by one that has ended: mend the program."""
+
+
 class WasCancelled(CoroutineError):
     """`result()` of a coroutine that was cancelled: it has none."""
 
