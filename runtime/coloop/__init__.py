@@ -54,6 +54,7 @@ from ._run import suspend as suspend
 from ._run import yield_now as yield_now
 from ._scheduler import Scheduler as Scheduler
 from ._scheduler import current_scheduler as current_scheduler
+from ._semaphore import Semaphore as Semaphore
 from ._server import Server as Server
 from ._server import serve as serve
 from ._snapshot import CoroutinePicture as CoroutinePicture
