@@ -16,6 +16,7 @@ from . import testing as testing
 from ._channel import Channel as Channel
 from ._clock import Clock as Clock
 from ._clock import MonotonicClock as MonotonicClock
+from ._condition import Condition as Condition
 from ._connect import connect as connect
 from ._coroutine import Coroutine as Coroutine
 from ._errors import AlreadyRunning as AlreadyRunning
