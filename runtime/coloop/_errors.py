@@ -46,7 +46,7 @@ class Closed(CoroutineError):
 
 
 class LockMisused(CoroutineError, RuntimeError):
-    """A lock given back by one that does not hold it, taken twice, or kept by one that has ended: mend the program."""
+    """A lock given back by one that does not hold it, taken twice, or kept by the dead: mend the program."""
 
 
 class WasCancelled(CoroutineError):

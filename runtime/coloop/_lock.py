@@ -109,7 +109,8 @@ class Lock:
     def _check_waiting_helps(self, holder: Coroutine, me: Coroutine) -> None:
         if holder.ended:
             raise LockMisused(
-                f"{called(me)} would wait for ever: {self._name} is held by {called(holder)}; release() frees it"
+                f"{called(me)} would wait for ever: {self._name} is held by {called(holder)}; "
+                "release() frees it"
             )
         if holder._scheduler is not me._scheduler:
             raise WrongThread(f"{self._name} is held by {called(holder)} of another scheduler")
@@ -131,7 +132,7 @@ class Lock:
                 self._holder, self._depth = heir, 1
 
     def _take_back(self, me: Coroutine, depth: int) -> None:
-        """Hold it again as before, whatever happens meanwhile: that is kept for this coroutine's next wait."""
+        """Hold it again as before; whatever strikes meanwhile is kept for this coroutine's next wait."""
         kept: list[BaseException] = []
         while self._holder is not me:
             try:

@@ -14,7 +14,10 @@ from ._scheduler import Scheduler
 
 
 class shelter:  # noqa: N801 - reads as the statement that it is
-    """`with shelter(scheduler):` what is done inside is done to its end; it must neither park nor call strangers."""
+    """`with shelter(scheduler):` what is done inside is done to its end.
+
+    It must neither park nor call strangers.
+    """
 
     __slots__ = ("_exposed", "_scheduler")
 

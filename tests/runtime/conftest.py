@@ -113,7 +113,7 @@ def start_peer() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
 
 @pytest.fixture
 def kill_inside() -> Callable[[Callable[[], object], int], bool]:
-    """Start `call` in a coroutine that is killed inside the runtime, at the n-th place where a kill can strike.
+    """Run `call` in a coroutine that is killed in the runtime, at the n-th place where a kill can strike.
 
     That is where a function begins, or behind a call into C. False if `call` has not so many of them.
     """
