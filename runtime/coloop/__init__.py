@@ -65,3 +65,4 @@ from ._socket import Socket as Socket
 from ._sync import Event as Event
 from ._threads import to_thread as to_thread
 from ._timeouts import timeout as timeout
+from ._waitgroup import WaitGroup as WaitGroup
