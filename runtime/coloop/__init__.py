@@ -13,6 +13,7 @@ To read the source, begin with `_scheduler.py`.
 """
 
 from . import testing as testing
+from ._barrier import Barrier as Barrier
 from ._channel import Channel as Channel
 from ._clock import Clock as Clock
 from ._clock import MonotonicClock as MonotonicClock
@@ -20,6 +21,7 @@ from ._condition import Condition as Condition
 from ._connect import connect as connect
 from ._coroutine import Coroutine as Coroutine
 from ._errors import AlreadyRunning as AlreadyRunning
+from ._errors import BrokenBarrier as BrokenBarrier
 from ._errors import Busy as Busy
 from ._errors import Cancelled as Cancelled
 from ._errors import Closed as Closed

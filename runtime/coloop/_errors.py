@@ -49,6 +49,10 @@ class LockMisused(CoroutineError, RuntimeError):
     """A lock given back by one that does not hold it, taken twice, or kept by the dead: mend the program."""
 
 
+class BrokenBarrier(CoroutineError, RuntimeError):
+    """Not all will meet at this barrier; the message tells who left it. `reset` makes it whole again."""
+
+
 class WasCancelled(CoroutineError):
     """`result()` of a coroutine that was cancelled: it has none."""
 
