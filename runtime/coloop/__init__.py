@@ -32,6 +32,8 @@ from ._errors import LockMisused as LockMisused
 from ._errors import MemoryLimitExceeded as MemoryLimitExceeded
 from ._errors import NotRunning as NotRunning
 from ._errors import NotSuspended as NotSuspended
+from ._errors import QueueEmpty as QueueEmpty
+from ._errors import QueueFull as QueueFull
 from ._errors import Timeout as Timeout
 from ._errors import TooManyCoroutines as TooManyCoroutines
 from ._errors import WasCancelled as WasCancelled
@@ -46,6 +48,7 @@ from ._memory import Account as Account
 from ._memory import memory as memory
 from ._observer import Failure as Failure
 from ._observer import Observer as Observer
+from ._queue import Queue as Queue
 from ._run import call_soon_threadsafe as call_soon_threadsafe
 from ._run import current as current
 from ._run import defer as defer

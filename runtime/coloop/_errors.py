@@ -7,6 +7,7 @@ coloop handles it. All others derive from `CoroutineError`.
 
 from __future__ import annotations
 
+import queue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -91,6 +92,14 @@ class Timeout(TimeoutError):
 
 class WaitTimeout(Timeout):
     """The time given to one wait is over; the runtime must not take a block's `Timeout` for it."""
+
+
+class QueueEmpty(Timeout, queue.Empty):
+    """There was nothing to get, at once or in the time given: try later. Also caught as `queue.Empty`."""
+
+
+class QueueFull(Timeout, queue.Full):
+    """There was no room, at once or in the time given: the item was not put. Also caught as `queue.Full`."""
 
 
 class Cancelled(BaseException):
