@@ -14,24 +14,30 @@ To read the source, begin with `_switching.py`, then `_scheduler.py`.
 
 from . import testing as testing
 from ._address import Address as Address
+from ._barrier import Barrier as Barrier
 from ._channel import Channel as Channel
 from ._channel import Operation as Operation
 from ._clock import Clock as Clock
 from ._clock import MonotonicClock as MonotonicClock
+from ._condition import Condition as Condition
 from ._connect import connect as connect
 from ._coroutine import Coroutine as Coroutine
 from ._datagram import DatagramSocket as DatagramSocket
 from ._datagram import bind as bind
 from ._errors import AlreadyRunning as AlreadyRunning
+from ._errors import BrokenBarrier as BrokenBarrier
 from ._errors import Busy as Busy
 from ._errors import Cancelled as Cancelled
 from ._errors import Closed as Closed
 from ._errors import CoroutineError as CoroutineError
 from ._errors import Deadlock as Deadlock
 from ._errors import Killed as Killed
+from ._errors import LockMisused as LockMisused
 from ._errors import MemoryLimitExceeded as MemoryLimitExceeded
 from ._errors import NotRunning as NotRunning
 from ._errors import NotSuspended as NotSuspended
+from ._errors import QueueEmpty as QueueEmpty
+from ._errors import QueueFull as QueueFull
 from ._errors import Timeout as Timeout
 from ._errors import TooManyCoroutines as TooManyCoroutines
 from ._errors import Truncated as Truncated
@@ -42,10 +48,13 @@ from ._group import Group as Group
 from ._inbox import Inbox as Inbox
 from ._listener import Listener as Listener
 from ._listener import listen as listen
+from ._lock import Lock as Lock
+from ._lock import RLock as RLock
 from ._memory import Account as Account
 from ._memory import memory as memory
 from ._observer import Failure as Failure
 from ._observer import Observer as Observer
+from ._queue import Queue as Queue
 from ._run import call_soon_threadsafe as call_soon_threadsafe
 from ._run import current as current
 from ._run import defer as defer
@@ -59,6 +68,7 @@ from ._scheduler import Scheduler as Scheduler
 from ._scheduler import current_scheduler as current_scheduler
 from ._select import Selected as Selected
 from ._select import select as select
+from ._semaphore import Semaphore as Semaphore
 from ._server import Server as Server
 from ._server import serve as serve
 from ._snapshot import CoroutinePicture as CoroutinePicture
@@ -68,3 +78,4 @@ from ._socket import Socket as Socket
 from ._sync import Event as Event
 from ._threads import to_thread as to_thread
 from ._timeouts import timeout as timeout
+from ._waitgroup import WaitGroup as WaitGroup

@@ -7,6 +7,7 @@ coloop handles it. All others derive from `CoroutineError`.
 
 from __future__ import annotations
 
+import queue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,6 +61,14 @@ class Truncated(CoroutineError):
         self.sender = sender
 
 
+class LockMisused(CoroutineError, RuntimeError):
+    """A lock given back by one that does not hold it, taken twice, or kept by the dead: mend the program."""
+
+
+class BrokenBarrier(CoroutineError, RuntimeError):
+    """Not all will meet at this barrier; the message tells who left it. `reset` makes it whole again."""
+
+
 class WasCancelled(CoroutineError):
     """`result()` of a coroutine that was cancelled: it has none."""
 
@@ -98,6 +107,14 @@ class Timeout(TimeoutError):
 
 class WaitTimeout(Timeout):
     """The time given to one wait is over; the runtime must not take a block's `Timeout` for it."""
+
+
+class QueueEmpty(Timeout, queue.Empty):
+    """There was nothing to get, at once or in the time given: try later. Also caught as `queue.Empty`."""
+
+
+class QueueFull(Timeout, queue.Full):
+    """There was no room, at once or in the time given: the item was not put. Also caught as `queue.Full`."""
 
 
 class Cancelled(BaseException):

@@ -20,6 +20,7 @@ from ._coroutine import Coroutine
 from ._coroutine_state import READY, WAITING
 from ._errors import WaitTimeout, WrongThread
 from ._scheduler import Scheduler, current_scheduler
+from ._shelter import shelter
 
 NOBODY: Final = object()  # what `serve` returns for an empty line: any object may be brought
 
@@ -43,7 +44,9 @@ class WaitQueue:
         try:
             return scheduler.park(verb, subject, timeout_s)
         finally:
-            self._line.pop(me, None)
+            # No call from here on: whoever was given something is not killed before its caller has it.
+            if me in self._line:
+                del self._line[me]
 
     def serve(self, scheduler: Scheduler, value: Any = None) -> Any:
         """Wake who is first in line with `value`; returns what it has brought, `NOBODY` if none is there.
@@ -82,19 +85,21 @@ class WaitQueue:
         return self._line[waiter]
 
     def wake_all(self, value: Any = None) -> None:
-        """Wake everyone, in order."""
+        """Wake everyone, in order; all or, when killed, none."""
         scheduler = current_scheduler()
-        while self.serve(scheduler, value) is not NOBODY:
-            pass
+        with shelter(scheduler):
+            while self.serve(scheduler, value) is not NOBODY:
+                pass
 
     def interrupt_all(self, make_error: Callable[[], BaseException]) -> None:
         """Raise an exception of its own, `make_error()`, in everyone, in order; a `JointWait` returns it."""
         scheduler = current_scheduler()
-        while (waiter := self._first(scheduler)) is not None:
-            if type(waiter) is JointWait:
-                waiter.end(self._line[waiter], None, make_error())
-            else:
-                scheduler.interrupt(waiter, make_error())
+        with shelter(scheduler):
+            while (waiter := self._first(scheduler)) is not None:
+                if type(waiter) is JointWait:
+                    waiter.end(self._line[waiter], None, make_error())
+                else:
+                    scheduler.interrupt(waiter, make_error())
 
     def _first(self, scheduler: Scheduler) -> Any:
         line = self._line

@@ -3,14 +3,17 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 import coloop
+from coloop._frames import is_ours
 from coloop.testing import MockClock
 
 
@@ -106,3 +109,37 @@ def start_peer() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def kill_inside() -> Callable[[Callable[[], object], int], bool]:
+    """Run `call` in a coroutine that is killed in the runtime, at the n-th place where a kill can strike.
+
+    That is where a function begins, or behind a call into C. False if `call` has not so many of them.
+    """
+
+    def attempt(call: Callable[[], object], place: int) -> bool:
+        scheduler, left, victim = coloop.current_scheduler(), place + 1, None
+
+        def strike(frame: FrameType, event: str, _: object) -> None:
+            nonlocal left
+            hit = event in {"call", "c_return"} and is_ours(frame.f_code)
+            if victim is not None and hit and scheduler.exposed is victim:
+                left -= 1
+                if left == 0:
+                    raise coloop.Killed("struck")
+
+        def body() -> None:
+            nonlocal victim
+            victim = coloop.current()
+            call()
+            victim = None
+
+        sys.setprofile(strike)
+        try:
+            coloop.go(body, name="victim").join()
+        finally:
+            sys.setprofile(None)
+        return left <= 0
+
+    return attempt
