@@ -232,7 +232,7 @@ MEASURES: dict[str, Measure] = {
             ),
             LIBRARIES,
             _spawn,
-            Sizes(100_000, 5),
+            Sizes(50_000, 5),
             Sizes(5_000, 3),
         ),
         Measure(
@@ -246,7 +246,7 @@ MEASURES: dict[str, Measure] = {
             ),
             (*LIBRARIES, "greenlet"),
             _yield,
-            Sizes(300_000, 5),
+            Sizes(200_000, 5),
             Sizes(20_000, 3),
         ),
         Measure(
@@ -254,7 +254,7 @@ MEASURES: dict[str, Measure] = {
             (Row("channel hop", "us", reach={"gevent": (4, inf), "asyncio": (3, inf)}),),
             LIBRARIES,
             _values("channel_hop"),
-            Sizes(100_000, 5),
+            Sizes(50_000, 5),
             Sizes(5_000, 3),
         ),
         Measure(
@@ -262,7 +262,7 @@ MEASURES: dict[str, Measure] = {
             (Row(f"fan-out and fan-in, {FAN_WORKERS} workers", "us"),),
             LIBRARIES,
             _values("fan"),
-            Sizes(100_000, 5),
+            Sizes(50_000, 5),
             Sizes(5_000, 3),
         ),
         _echo_measure(100, 64, "echo-100-64", "64 B", Sizes(100, 3, 0.1)),

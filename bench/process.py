@@ -17,7 +17,7 @@ from .cores import Cores
 from .native import compiled
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE_S = 180.0
+PATIENCE_S = 300.0  # ten million spawns take two minutes
 END_PATIENCE_S = 2.0
 
 
