@@ -23,6 +23,7 @@ from .cores import Cores, choose_cores
 from .document import document
 from .machine import look
 from .measures import MEASURES, Measure
+from .native import NoCompiler, compiled
 from .rounds import Result, Table
 
 
@@ -32,11 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cores = choose_cores()
     notes = Notes()
     contenders = [OURS, *installed(options.against, notes)]
-    measures = [MEASURES[name] for name in options.measures or MEASURES]
-    if cores.contender is None:
-        notes.add("not pinned: contender and load generator share what cores there are")
-        measures = [measure for measure in measures if measure.name != "latency"]
-        notes.add("latency is left out: its load generator needs a core of its own")
+    measures = possible([MEASURES[name] for name in options.measures or MEASURES], cores, notes)
     machine = look(cores, contenders)
     for label, text in machine.lines():
         print(f"{label:8} {text}")
@@ -104,6 +101,22 @@ def installed(wanted: Sequence[str] | None, notes: Notes) -> list[str]:
         else:
             found.append(name)
     return found
+
+
+def possible(measures: Sequence[Measure], cores: Cores, notes: Notes) -> list[Measure]:
+    """Those that can be taken on this machine."""
+    if cores.contender is None:
+        notes.add("not pinned: contender and load generator share what cores there are")
+        if any(measure.name == "latency" for measure in measures):
+            notes.add("latency is left out: its load generator needs a core of its own")
+        measures = [measure for measure in measures if measure.name != "latency"]
+    try:
+        if any(measure.serves for measure in measures):
+            compiled("load")
+    except NoCompiler as error:
+        notes.add(f"all measures over sockets are left out: {error}")
+        measures = [measure for measure in measures if not measure.serves]
+    return list(measures)
 
 
 def take_all(

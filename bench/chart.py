@@ -21,7 +21,7 @@ PER_LEGEND_LINE = 6
 LANES = 3  # dots of one row are set a little apart
 COLOURS = (
     *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9"),
-    *("#7f7f7f", "#8c564b", "#bcbd22", "#5e4fa2", "#000000"),
+    *("#7f7f7f", "#8c564b", "#bcbd22", "#5e4fa2", "#000000", "#aa4499"),
 )
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 

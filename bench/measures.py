@@ -330,7 +330,7 @@ MEASURES: dict[str, Measure] = {
             (Row("timer set and cancelled", "us"),),
             ("gevent", "eventlet", "asyncio", "uvloop"),
             _each("timers_cancelled"),
-            Sizes(1_000_000, 3),
+            Sizes(1_000_000, 2),
             Sizes(20_000, 1),
         ),
         Measure(
@@ -338,7 +338,7 @@ MEASURES: dict[str, Measure] = {
             (Row("timer set and fired", "us"),),
             ("gevent", "eventlet", "asyncio", "uvloop"),
             _each("timers_fired"),
-            Sizes(1_000_000, 3),
+            Sizes(1_000_000, 2),
             Sizes(20_000, 1),
         ),
         Measure(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench import measures, table
-from bench.__main__ import Notes, installed, main
+from bench.__main__ import Notes, installed, main, possible
 from bench.chart import chart
 from bench.contenders import CONTENDERS, OURS, Contender
 from bench.cores import Cores
@@ -287,7 +287,10 @@ def test_an_altered_echo_is_found_out() -> None:
 
 @needs_c
 def test_a_server_that_makes_bytes_up_is_found_out() -> None:
-    with bad_server(b"x" * 99) as port, pytest.raises(Failed, match=r"an echo differs|more than it was given"):
+    with (
+        bad_server(b"x" * 99) as port,
+        pytest.raises(Failed, match=r"an echo differs|more than it was given"),
+    ):
         load(ANYWHERE, "closed", port, connections=1, size_bytes=16, seconds=5, limit=5)
 
 
@@ -346,6 +349,24 @@ def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(NoCompiler, match="no C compiler"):
         compiled("load")
+
+
+def test_without_a_compiler_what_needs_none_is_still_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CC", "no-such-compiler")
+    notes = Notes()
+    left = possible([MEASURES["accept"], MEASURES["hop"]], Cores(0, 1), notes)
+    assert [measure.name for measure in left] == ["hop"]
+    assert "over sockets are left out: no C compiler" in capsys.readouterr().err
+
+
+def test_latency_needs_a_core_of_its_own() -> None:
+    notes = Notes()
+    left = possible([MEASURES["latency"], MEASURES["hop"]], ANYWHERE, notes)
+    assert [measure.name for measure in left] == ["hop"]
+    assert "latency is left out" in notes.said[1]
 
 
 # -- the command ---------------------------------------------------------------------------------
