@@ -1,0 +1,144 @@
+"""How fast coloop is, measured against its peers side by side.
+
+    python -m bench                                       all measures, under 15 minutes
+    python -m bench --quick                               the same, roughly, in a minute and a half
+    python -m bench spawn yield --against gevent,uvloop   only these
+    python -m bench --json r.json --svg r.svg --markdown bench/RESULTS.md
+
+Peers come with `pip install 'coshell[bench]'`; those that are not installed are left out, and told of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import table
+from .chart import chart
+from .contenders import CONTENDERS, OURS
+from .cores import Cores, choose_cores
+from .document import document
+from .machine import look
+from .measures import MEASURES, Measure
+from .native import NoCompiler, compiled
+from .rounds import Result, Table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it; 0, or 1 if a contender that takes part failed, or 2 for a mistake in the arguments."""
+    options = parsed(arguments)
+    cores = choose_cores()
+    notes = Notes()
+    contenders = [OURS, *installed(options.against, notes)]
+    measures = possible([MEASURES[name] for name in options.measures or MEASURES], cores, notes)
+    machine = look(cores, contenders)
+    for label, text in machine.lines():
+        print(f"{label:8} {text}")
+    results, failed = take_all(measures, contenders, cores, notes, quick=options.quick)
+    print(f"\n{table.table(results)}\n\n{table.EXPLANATION}")
+    for path, write in (
+        (options.json, document),
+        (options.svg, chart),
+        (options.markdown, table.markdown),
+    ):
+        if path is not None:
+            path.write_text(write(machine, results, notes.said), encoding="utf-8")
+    return 1 if failed else 0
+
+
+class Notes:
+    """What a reader of the results must know; said at once, and kept for the files.
+
+    Attributes:
+        said: all of it.
+    """
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Say it."""
+        self.said.append(text)
+        print(f"! {text}", file=sys.stderr)
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = ", ".join(MEASURES)
+    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"all by default: {names}")
+    peers = [name for name in CONTENDERS if name != OURS]
+    parser.add_argument(
+        "--against", metavar="PEER,...", type=lambda text: text.split(","), help=", ".join(peers)
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes, few rounds: to see that it runs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="every value, for programs")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="a chart of the ratios")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="a page for the repository")
+    options = parser.parse_args(arguments)
+    for name in options.measures:
+        if name not in MEASURES:
+            parser.error(f"there is no measure {name!r}: one of {names}")
+    for name in options.against or ():
+        if name not in peers:
+            parser.error(f"there is no peer {name!r}: one of {', '.join(peers)}")
+    return options
+
+
+def installed(wanted: Sequence[str] | None, notes: Notes) -> list[str]:
+    """The peers that can take part."""
+    found = []
+    for name, contender in CONTENDERS.items():
+        if name == OURS or (wanted is not None and name not in wanted):
+            continue
+        if contender.version() is None:
+            notes.add(f"{name} is left out: {contender.package} is not installed")
+        else:
+            found.append(name)
+    return found
+
+
+def possible(measures: Sequence[Measure], cores: Cores, notes: Notes) -> list[Measure]:
+    """Those that can be taken on this machine."""
+    if cores.contender is None:
+        notes.add("not pinned: contender and load generator share what cores there are")
+        if any(measure.name == "latency" for measure in measures):
+            notes.add("latency is left out: its load generator needs a core of its own")
+        measures = [measure for measure in measures if measure.name != "latency"]
+    try:
+        if any(measure.serves for measure in measures):
+            compiled("load")
+    except NoCompiler as error:
+        notes.add(f"all measures over sockets are left out: {error}")
+        measures = [measure for measure in measures if not measure.serves]
+    return list(measures)
+
+
+def take_all(
+    measures: Sequence[Measure], contenders: Sequence[str], cores: Cores, notes: Notes, *, quick: bool
+) -> tuple[list[Result], bool]:
+    """Every measure in turn; the results, and whether anybody failed."""
+    results: list[Result] = []
+    failed = False
+    begin = time.monotonic()
+    for measure in measures:
+        sizes = measure.quick if quick else measure.full
+        if sizes is None:
+            notes.add(f"{measure.name} is left out: it takes too long for a quick run")
+            continue
+        print(f"{time.monotonic() - begin:6.1f} s  {measure.name}", file=sys.stderr)
+        taking_part = [name for name in contenders if name == OURS or name in measure.peers]
+        at_work = Table(measure, sizes, cores, notes.add)
+        results += at_work.run(taking_part)
+        failed = failed or bool(at_work.failed)
+    print(f"{time.monotonic() - begin:6.1f} s  all done", file=sys.stderr)
+    return results, failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""The contenders: one file each, with the same functions, written as each one's documentation recommends.
+
+`spawn(n)`                         n coroutines that end at once, waited for in batches
+`yield_round(coroutines, rounds)`  coroutines that do nothing but let each other run
+`channel_hop(n)`                   n numbers from one coroutine to another, with as little buffer as there is
+`fan(n)`                           one producer, 100 workers, one collector, over two channels of 16
+`park(n, look)`                    n coroutines that wait for one event; `look()` when all are parked
+`growth(parked, n)`                as `channel_hop`, while so many others are parked
+`timers_cancelled(n)`, `timers_fired(n)`   timers that are set and cancelled; that are set and fire
+`allocate(n)`                      code that allocates a lot, with a switch now and then
+`echo_server(listening)`           an echo server on a free port, told to `listening`; never returns
+
+Each returns a `Sample` (see `bench.sample`). What a library does not have is not in its file.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+
+class Contender(NamedTuple):
+    """Who takes part.
+
+    Attributes:
+        name: as on the command line; the file is `bench/contenders/<name>.py`.
+        package: what has to be installed; empty for nothing.
+    """
+
+    name: str
+    package: str = ""
+
+    def version(self) -> str | None:
+        """Its version; empty where there is none, None if it is not installed."""
+        if not self.package:
+            return ""
+        try:
+            return version(self.package)
+        except PackageNotFoundError:
+            return None
+
+
+OURS = "coloop"
+
+CONTENDERS = {
+    contender.name: contender
+    for contender in (
+        Contender(OURS),
+        Contender("greenlet", "greenlet"),
+        Contender("gevent", "gevent"),
+        Contender("eventlet", "eventlet"),
+        Contender("asyncio"),
+        Contender("asyncio_protocol"),
+        Contender("uvloop", "uvloop"),
+        Contender("uvloop_protocol", "uvloop"),
+        Contender("trio", "trio"),
+        Contender("curio", "curio"),
+        Contender("c_epoll"),
+        Contender("coloop_heap"),
+        Contender("coloop_tracemalloc"),
+    )
+}

@@ -1,0 +1,55 @@
+"""asyncio with its own loop: tasks, queues, streams. The code is in `_coroutines.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from bench import sample
+
+from . import _coroutines
+
+
+def spawn(n: int) -> sample.Sample:
+    """Spawn and end."""
+    return asyncio.run(_coroutines.spawn(n))
+
+
+def yield_round(coroutines: int, rounds: int) -> sample.Sample:
+    """Let the others run."""
+    return asyncio.run(_coroutines.yield_round(coroutines, rounds))
+
+
+def channel_hop(n: int) -> sample.Sample:
+    """From one task to another."""
+    return asyncio.run(_coroutines.channel_hop(n))
+
+
+def fan(n: int) -> sample.Sample:
+    """Out to the workers and in again."""
+    return asyncio.run(_coroutines.fan(n))
+
+
+def park(n: int, look: Callable[[], None]) -> sample.Sample:
+    """Wait together."""
+    return asyncio.run(_coroutines.park(n, look))
+
+
+def growth(parked: int, n: int) -> sample.Sample:
+    """A hop among many that are parked."""
+    return asyncio.run(_coroutines.growth(parked, n))
+
+
+def timers_cancelled(n: int) -> sample.Sample:
+    """Set and cancel."""
+    return asyncio.run(_coroutines.timers_cancelled(n))
+
+
+def timers_fired(n: int) -> sample.Sample:
+    """Set and wait for all."""
+    return asyncio.run(_coroutines.timers_fired(n))
+
+
+def echo_server(listening: Callable[[int], None]) -> None:
+    """Streams."""
+    asyncio.run(_coroutines.echo_server(listening))

@@ -1,0 +1,13 @@
+"""asyncio's callbacks instead of tasks: fastest there, and not blocking-style code. The code is in `_coroutines.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from . import _coroutines
+
+
+def echo_server(listening: Callable[[int], None]) -> None:
+    """A protocol for each connection."""
+    asyncio.run(_coroutines.protocol_server(listening))

@@ -1,0 +1,14 @@
+"""uvloop's callbacks instead of tasks: fastest there, and not blocking-style code. The code is in `_coroutines.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import uvloop
+
+from . import _coroutines
+
+
+def echo_server(listening: Callable[[int], None]) -> None:
+    """A protocol for each connection."""
+    uvloop.run(_coroutines.protocol_server(listening))

@@ -1,0 +1,49 @@
+"""The parts in C, compiled on the spot and kept in the user's cache folder until their source changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+FLAGS = ("-O2", "-std=gnu11")
+
+
+class NoCompiler(RuntimeError):
+    """There is no C compiler, or it refused: measures that need C are left out."""
+
+
+def compiled(name: str) -> Path:
+    """The program made of `name.c`.
+
+    Raises:
+        NoCompiler: `cc` is not installed, or it failed; the message tells which.
+    """
+    source = Path(__file__).with_name(f"{name}.c")
+    digest = hashlib.sha256(source.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
+    program = cache_folder() / f"{name}-{digest}"
+    if not program.exists():
+        _compile(source, program)
+    return program
+
+
+def cache_folder() -> Path:
+    """Where the programs are kept, made if it is not there."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "coshell-bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _compile(source: Path, program: Path) -> None:
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None:
+        raise NoCompiler("no C compiler (cc) is installed")
+    draft = program.with_suffix(f".{os.getpid()}")  # another run may be compiling the same
+    command = [compiler, *FLAGS, "-o", str(draft), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise NoCompiler(f"{source.name} does not compile here: {done.stderr.strip()[:500]}")
+    draft.replace(program)

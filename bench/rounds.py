@@ -1,0 +1,117 @@
+"""Take the samples of one measure: contender after contender, round after round (A B A B ...)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from .contenders import OURS
+from .cores import Cores
+from .figures import Spread, ratio, spread
+from .measures import Asked, Measure, Row, Serving, Sizes
+from .native import NoCompiler
+from .process import Failed, Process
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One contender in one row.
+
+    Attributes:
+        contender: its name.
+        values: one of each round.
+    """
+
+    contender: str
+    values: tuple[float, ...]
+
+    @property
+    def figure(self) -> Spread:
+        """The median, and what it lies between."""
+        return spread(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row with all that was found.
+
+    Attributes:
+        measure: the name of the measure.
+        row: what is measured.
+        ours: coloop's values.
+        peers: those of the others.
+    """
+
+    measure: str
+    row: Row
+    ours: Finding
+    peers: tuple[Finding, ...]
+
+    def ratio(self, peer: Finding) -> Spread:
+        """How many times better than that peer coloop is."""
+        return ratio(self.ours.values, peer.values, more_is_better=self.row.more_is_better)
+
+    def reached(self, peer: Finding) -> bool | None:
+        """Whether the ratio lies where the design wants it; None if it does not say."""
+        wanted = self.row.reach.get(peer.contender)
+        return None if wanted is None else wanted[0] <= self.ratio(peer).median <= wanted[1]
+
+
+class Table:
+    """The contenders of one measure at work; those that fail are told of and take no further part."""
+
+    def __init__(self, measure: Measure, sizes: Sizes, cores: Cores, tell: Callable[[str], None]) -> None:
+        self._measure = measure
+        self._sizes = sizes
+        self._cores = cores
+        self._tell = tell
+        self.failed: list[str] = []
+        self._processes: dict[str, Asked] = {}
+        self._samples: dict[str, list[tuple[float, ...]]] = {}
+
+    def run(self, contenders: Sequence[str]) -> tuple[Result, ...]:
+        """All rounds; nothing if coloop itself failed."""
+        with ExitStack() as stack:
+            for name in contenders:
+                self._samples[name] = []
+                if not self._measure.fresh:
+                    self._attempt(name, lambda name=name: self._start(name, stack))  # type: ignore[misc]
+            for _ in range(self._sizes.rounds):
+                for name in contenders:
+                    if name in self._samples:
+                        self._attempt(name, lambda name=name: self._sample(name))  # type: ignore[misc]
+        return self._results() if OURS in self._samples else ()
+
+    def _attempt(self, name: str, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except (Failed, NoCompiler) as error:
+            del self._samples[name]
+            self.failed.append(name)
+            self._tell(f"{self._measure.name}: {name} is left out: {error}")
+
+    def _start(self, name: str, stack: ExitStack) -> None:
+        process = stack.enter_context(Process(name, self._cores))
+        self._processes[name] = Serving(process) if self._measure.serves else process
+
+    def _sample(self, name: str) -> None:
+        if not self._measure.fresh:
+            self._take(name, self._processes[name])
+            return
+        with Process(name, self._cores) as process:
+            self._take(name, process)
+
+    def _take(self, name: str, process: Asked) -> None:
+        self._samples[name].append(self._measure.take(process, self._sizes, self._cores))
+
+    def _results(self) -> tuple[Result, ...]:
+        found = []
+        for place, row in enumerate(self._measure.rows):
+            findings = {
+                name: Finding(name, tuple(sample[place] for sample in samples))
+                for name, samples in self._samples.items()
+            }
+            ours = findings.pop(OURS)
+            found.append(Result(self._measure.name, row, ours, tuple(findings.values())))
+        return tuple(found)

@@ -1,0 +1,397 @@
+"""The bench measures what it says, or says that it does not. Small runs, with coloop and asyncio only."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import threading
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from bench import measures, table
+from bench.__main__ import Notes, installed, main, possible
+from bench.chart import chart
+from bench.contenders import CONTENDERS, OURS, Contender
+from bench.cores import Cores
+from bench.document import document
+from bench.figures import Spread, digits, median, ratio, spread
+from bench.machine import look
+from bench.measures import MEASURES, YIELDERS, Row, Serving, Sizes, checked
+from bench.native import NoCompiler, cache_folder, compiled
+from bench.process import Failed, Process, load
+from bench.rounds import Finding, Result, Table
+from bench.sample import Turns, delays, sum_below
+
+ANYWHERE = Cores(None, None)
+SVG = "{http://www.w3.org/2000/svg}"
+
+needs_c = pytest.mark.skipif(
+    shutil.which("cc") is None or not Path("/proc/self").exists(), reason="no C compiler, or no epoll"
+)
+
+
+def found(unit: str = "us", *, more_is_better: bool = False) -> list[Result]:
+    """Two rows: one with peers, one with none."""
+    row = Row("a <hop> & back", unit, more_is_better, reach={"gevent": (4.0, 99.0)})
+    peers = (Finding("gevent", (3.0, 6.0, 8.0)), Finding("asyncio", (0.5, 1.0, 2.0)))
+    alone = Row("growth", "KiB", at_most=10.0)
+    return [
+        Result("hop", row, Finding(OURS, (1.0, 2.0, 4.0)), peers),
+        Result("growth", alone, Finding(OURS, (12.0,)), ()),
+    ]
+
+
+# -- figures -------------------------------------------------------------------------------------
+
+
+def test_a_median_is_the_middle_one_or_halfway_between_two() -> None:
+    assert median([9.0, 1.0, 2.0]) == 2.0
+    assert median([4.0, 1.0, 2.0, 100.0]) == 3.0
+
+
+def test_nothing_has_no_median() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        median([])
+
+
+def test_a_spread_is_the_median_between_the_least_and_the_greatest() -> None:
+    assert spread([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0)
+
+
+def test_a_ratio_is_formed_within_each_round() -> None:
+    # Three times faster in each round, while the machine became ten times slower.
+    assert ratio([1.0, 10.0], [3.0, 30.0], more_is_better=False) == Spread(3.0, 3.0, 3.0)
+
+
+def test_above_one_the_first_is_better_for_costs_and_for_rates() -> None:
+    assert ratio([1.0], [4.0], more_is_better=False).median == 4.0
+    assert ratio([1.0], [4.0], more_is_better=True).median == 0.25
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_was_not_measured_cannot_be_compared(value: float) -> None:
+    with pytest.raises(ValueError, match="is no measurement"):
+        ratio([1.0], [value], more_is_better=False)
+
+
+def test_rounds_must_pair_up() -> None:
+    with pytest.raises(ValueError, match="1 rounds cannot be compared with 2"):
+        ratio([1.0], [1.0, 2.0], more_is_better=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1234567.0, "1,230,000"), (45.64, "45.6"), (0.012345, "0.0123"), (0.0, "0"), (9.999, "10.00")],
+)
+def test_figures_have_three_digits_and_no_exponent(value: float, text: str) -> None:
+    assert digits(value) == text
+
+
+# -- proofs --------------------------------------------------------------------------------------
+
+
+def test_coroutines_that_ran_one_after_the_other_took_no_turns() -> None:
+    turns = Turns(2)
+    for _ in range(2):
+        turns.begin()
+        turns.end(10)
+    assert turns.done == 0
+
+
+def test_turns_count_when_all_had_begun_before_one_ended() -> None:
+    turns = Turns(2)
+    turns.begin()
+    turns.begin()
+    turns.end(10)
+    turns.end(10)
+    assert turns.done == 20
+
+
+def test_a_sample_that_did_less_than_asked_is_refused() -> None:
+    with pytest.raises(Failed, match="asked for 1000 and did 999"):
+        checked({"seconds": 0.1, "done": 999}, 1000)
+
+
+def test_delays_differ_and_stay_below_the_longest() -> None:
+    wanted = delays(100, 5.0)
+    assert len(set(wanted)) == 100
+    assert 0 <= min(wanted) <= max(wanted) < 5.0
+
+
+# -- reports -------------------------------------------------------------------------------------
+
+
+def test_the_table_tells_ratio_spread_and_what_falls_short() -> None:
+    lines = [" ".join(line.split()) for line in table.table(found()).splitlines()]
+    assert lines == [
+        "a <hop> & back: coloop 2.00 us",
+        "coloop is 3.00 x gevent 2.00 - 3.00 6.00 us reach 4: short",
+        "coloop is 0.500 x asyncio 1.00 us",
+        "growth: coloop 12.0 KiB reach at most 10: short",
+    ]
+
+
+def test_markdown_has_as_many_cells_in_each_row_and_says_what_it_ran_on() -> None:
+    text = table.markdown(look(ANYWHERE, [OURS]), found(), ["trio is left out"])
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {row.count("|") for row in rows} == {5}
+    assert "**3.00** (2.00 - 3.00)" in rows[2]
+    for word in ("date", "greenlet", "core", "load", "trio is left out"):
+        assert word in text
+
+
+def test_json_keeps_every_value_and_every_ratio() -> None:
+    read = json.loads(document(look(ANYWHERE, [OURS]), found(more_is_better=True), ["a note"]))
+    hop, growth = read["results"]
+    assert hop["coloop"]["values"] == [1.0, 2.0, 4.0]
+    assert hop["peers"][0]["ratio"] == {"median": 1 / 3, "low": 1 / 3, "high": 0.5, "reached": False}
+    assert growth["peers"] == []
+    assert read["machine"]["core"] in {"pure", "native"}
+    assert read["notes"] == ["a note"]
+
+
+def test_the_chart_is_well_formed_and_has_a_dot_for_each_ratio() -> None:
+    root = ET.fromstring(chart(look(ANYWHERE, [OURS]), found(), ["left out: a < b"]))
+    assert root.tag == f"{SVG}svg"
+    titles = [title.text for title in root.iter(f"{SVG}title")]
+    assert titles == [
+        "a <hop> & back: coloop is 3.00 x gevent (2.00-3.00)",
+        "a <hop> & back: coloop is 0.500 x asyncio (0.500-0.500)",
+    ]
+
+
+def test_a_dot_lies_right_of_the_line_exactly_if_coloop_is_better() -> None:
+    root = ET.fromstring(chart(look(ANYWHERE, [OURS]), found(), []))
+    (one,) = [line for line in root.iter(f"{SVG}line") if line.get("stroke") == "#000000"]
+    dots = [group.find(f"{SVG}circle") for group in root.iter(f"{SVG}g")]
+    better = [float(dot.get("cx", "")) > float(one.get("x1", "")) for dot in dots if dot is not None]
+    assert better == [True, False]
+
+
+def test_a_chart_of_nothing_is_well_formed_too() -> None:
+    assert ET.fromstring(chart(look(ANYWHERE, [OURS]), [], [])).tag == f"{SVG}svg"
+
+
+# -- contenders ----------------------------------------------------------------------------------
+
+
+def test_each_peer_of_a_measure_has_a_file() -> None:
+    folder = Path(measures.__file__).parent / "contenders"
+    named = {OURS, *(peer for measure in MEASURES.values() for peer in measure.peers)}
+    assert named == set(CONTENDERS)
+    assert {path.stem for path in folder.glob("[a-z]*.py")} == set(CONTENDERS)
+
+
+def test_a_peer_that_is_not_installed_is_left_out_and_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(CONTENDERS, "ghost", Contender("ghost", "no-such-package"))
+    notes = Notes()
+    assert installed(["ghost", "asyncio"], notes) == ["asyncio"]
+    assert notes.said == ["ghost is left out: no-such-package is not installed"]
+    assert "ghost" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("contender", [OURS, "asyncio"])
+def test_a_contender_does_what_it_is_timed_for(contender: str) -> None:
+    with Process(contender, ANYWHERE) as process:
+        assert process.ask("spawn", 2000)["done"] == 2000
+        assert process.ask("yield_round", YIELDERS, 3)["done"] == 3 * YIELDERS
+        for call in ("channel_hop", "fan"):
+            assert process.ask(call, 200)["done"] == sum_below(200)
+        assert process.ask("growth", 10, 200)["done"] == sum_below(200)
+        for call in ("timers_cancelled", "timers_fired", "park"):
+            assert process.ask(call, 100)["done"] == 100
+
+
+def test_a_contender_that_ends_is_told_with_its_last_words() -> None:
+    with Process(OURS, ANYWHERE) as process, pytest.raises(Failed, match="no_such_call"):
+        process.ask("no_such_call")
+
+
+def test_contenders_take_turns_and_each_row_gets_a_value_of_each_round() -> None:
+    told: list[str] = []
+    results = Table(MEASURES["memory"], Sizes(100, 2), ANYWHERE, told.append).run([OURS, "asyncio"])
+    assert told == []
+    assert [result.row.unit for result in results] == ["KiB", "us"]
+    assert [len(result.ours.values) for result in results] == [2, 2]
+    assert [[peer.contender for peer in result.peers] for result in results] == [["asyncio"], ["asyncio"]]
+
+
+def test_who_fails_is_left_out_and_the_others_go_on() -> None:
+    told: list[str] = []
+    at_work = Table(MEASURES["hop"], Sizes(200, 1), ANYWHERE, told.append)
+    (result,) = at_work.run([OURS, "c_epoll"])  # which has no channels
+    assert at_work.failed == ["c_epoll"]
+    assert told[0].startswith("hop: c_epoll is left out: channel_hop: it ended")
+    assert (result.ours.contender, result.peers) == (OURS, ())
+
+
+# -- over sockets --------------------------------------------------------------------------------
+
+
+@needs_c
+@pytest.mark.parametrize("contender", [OURS, "asyncio", "asyncio_protocol", "c_epoll"])
+def test_every_byte_comes_back(contender: str) -> None:
+    with Process(contender, ANYWHERE) as process:
+        port = int(process.ask("echo_server")["port"])
+        closed = load(ANYWHERE, "closed", port, connections=2, size_bytes=64, seconds=5, limit=10)
+        large = load(ANYWHERE, "closed", port, connections=1, size_bytes=1 << 20, seconds=5, limit=2)
+        accepted = load(ANYWHERE, "accept", port, connections=2, size_bytes=64, seconds=5, limit=5)
+    assert closed["messages"] >= 10
+    assert closed["sent_bytes"] == closed["received_bytes"] >= 64 * (2 + 2 + 10)
+    assert large["received_bytes"] >= 4 << 20
+    assert (accepted["messages"], accepted["received_bytes"]) == (5, 5 * 64)
+
+
+@needs_c
+def test_at_a_fixed_rate_each_message_that_was_due_has_a_latency() -> None:
+    with Process("c_epoll", ANYWHERE) as process:
+        port = int(process.ask("echo_server")["port"])
+        seen = load(ANYWHERE, "rate", port, connections=3, size_bytes=16, seconds=0.1, limit=1000)
+    assert seen["messages"] == 100
+    assert 0 < seen["p50_us"] <= seen["p99_us"] <= seen["p999_us"]
+
+
+@contextmanager
+def bad_server(answer: bytes | None, stall_s: float = 0.0) -> Iterator[int]:
+    """Takes one connection and echoes the first message; the second gets `answer`, or is echoed after a while."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            # A load generator that gives up leaves what it has not read, and that resets the connection.
+            with listener.accept()[0] as connection, suppress(ConnectionError):
+                connection.sendall(connection.recv(100))
+                seen = connection.recv(100)
+                threading.Event().wait(stall_s)
+                connection.sendall(seen if answer is None else answer)
+                while seen := connection.recv(100):
+                    connection.sendall(seen)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(10)
+
+
+@needs_c
+def test_an_altered_echo_is_found_out() -> None:
+    with bad_server(b"x" * 16) as port, pytest.raises(Failed, match="an echo differs from what was sent"):
+        load(ANYWHERE, "closed", port, connections=1, size_bytes=16, seconds=5, limit=5)
+
+
+@needs_c
+def test_a_server_that_makes_bytes_up_is_found_out() -> None:
+    with (
+        bad_server(b"x" * 99) as port,
+        pytest.raises(Failed, match=r"an echo differs|more than it was given"),
+    ):
+        load(ANYWHERE, "closed", port, connections=1, size_bytes=16, seconds=5, limit=5)
+
+
+@needs_c
+def test_a_stall_delays_all_that_were_due_meanwhile() -> None:
+    # One pause of 0.2 s in a run of 0.2 s: counted from the due time most messages were late; a generator
+    # that waits for each answer before it sends would have seen one late message only.
+    with bad_server(None, stall_s=0.2) as port:
+        seen = load(ANYWHERE, "rate", port, connections=1, size_bytes=16, seconds=0.2, limit=500)
+    assert seen["messages"] == 100
+    assert seen["p50_us"] > 50_000
+
+
+@needs_c
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(Failed, match="Connection refused"):
+        load(ANYWHERE, "closed", port, connections=1, size_bytes=16, seconds=1)
+
+
+@needs_c
+def test_an_echo_measure_gives_a_rate_for_each_contender() -> None:
+    told: list[str] = []
+    at_work = Table(MEASURES["echo-100-64"], Sizes(100, 1, 0.05), ANYWHERE, told.append)
+    (result,) = at_work.run([OURS, "asyncio"])
+    assert told == []
+    assert result.ratio(result.peers[0]).median > 0
+
+
+def test_a_server_is_asked_for_its_port_once() -> None:
+    class Once:
+        calls = 0
+
+        def ask(self, call: str, *args: int) -> dict[str, float]:
+            self.calls += 1
+            return {"port": 80}
+
+    process = Once()
+    serving = Serving(process)
+    assert [serving.ask("echo_server"), serving.ask("echo_server")] == [{"port": 80}] * 2
+    assert process.calls == 1
+
+
+@needs_c
+def test_a_program_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    program = compiled("epoll_echo")
+    made_at = program.stat().st_mtime_ns
+    assert compiled("epoll_echo").stat().st_mtime_ns == made_at
+    assert list(cache_folder().iterdir()) == [program]
+
+
+def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(NoCompiler, match="no C compiler"):
+        compiled("load")
+
+
+def test_without_a_compiler_what_needs_none_is_still_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CC", "no-such-compiler")
+    notes = Notes()
+    left = possible([MEASURES["accept"], MEASURES["hop"]], Cores(0, 1), notes)
+    assert [measure.name for measure in left] == ["hop"]
+    assert "over sockets are left out: no C compiler" in capsys.readouterr().err
+
+
+def test_latency_needs_a_core_of_its_own() -> None:
+    notes = Notes()
+    left = possible([MEASURES["latency"], MEASURES["hop"]], ANYWHERE, notes)
+    assert [measure.name for measure in left] == ["hop"]
+    assert "latency is left out" in notes.said[1]
+
+
+# -- the command ---------------------------------------------------------------------------------
+
+
+def test_the_command_writes_all_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {name: tmp_path / name for name in ("json", "svg", "markdown")}
+    options = [argument for name, path in files.items() for argument in (f"--{name}", str(path))]
+    assert main(["hop", "--quick", "--against", "asyncio", *options]) == 0
+    printed = capsys.readouterr().out
+    assert "channel hop: coloop" in printed
+    assert " x  asyncio " in printed
+    assert json.loads(files["json"].read_text())["results"][0]["measure"] == "hop"
+    assert ET.fromstring(files["svg"].read_text()).tag == f"{SVG}svg"
+    assert "| channel hop |" in files["markdown"].read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["jump"], "there is no measure 'jump'"), (["--against", "twisted"], "there is no peer 'twisted'")],
+)
+def test_a_name_that_is_not_known_is_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
