@@ -13,6 +13,9 @@ To read the source, begin with `_scheduler.py`.
 """
 
 from . import testing as testing
+from ._after import TimedCall as TimedCall
+from ._after import after as after
+from ._after import every as every
 from ._channel import Channel as Channel
 from ._clock import Clock as Clock
 from ._clock import MonotonicClock as MonotonicClock

@@ -133,6 +133,7 @@ class Scheduler:
         # Waits that something outside can end, besides timers and descriptors.
         self.threads_pending = 0
         self.inbox_waiters = 0
+        self.promised = 0  # calls to come that `run` waits for
         self._random = None if seed is None else random.Random(seed)  # noqa: S311 - an order, not a secret
         self._root = getcurrent()
         self._ready: deque[Coroutine] = deque()
@@ -713,7 +714,7 @@ class Scheduler:
                 del _local.scheduler
 
     def _has_work(self) -> bool:
-        return bool(self.living or self._calls or self._unclaimed)
+        return bool(self.living or self.promised or self._calls or self._unclaimed)
 
     def _is_called_off(self) -> bool:
         error = None if self.main is None else self.main._error
@@ -723,7 +724,7 @@ class Scheduler:
         """One round of the root: calls from other threads, descriptors, timers, then the coroutines."""
         self._run_calls()
         self._report_unclaimed()
-        if not self._ready and not self.living:
+        if not (self._ready or self.living or self.promised):
             return
         began = perf_counter()
         woken = self._poll()
@@ -811,7 +812,9 @@ class Scheduler:
         """Those who failed, and whom nobody has joined by the time that the root has its turn."""
         unclaimed, self._unclaimed = self._unclaimed, []
         for coroutine in unclaimed:
-            run_tells = coroutine is self.main and (self._is_called_off() or not self.living)
+            run_tells = coroutine is self.main and (
+                self._is_called_off() or not (self.living or self.promised)
+            )
             if not (coroutine._observed or run_tells) and coroutine._error is not None:
                 self._report(describe_failure(coroutine, coroutine.name, coroutine._error))
 
@@ -942,6 +945,11 @@ class Scheduler:
         """Count heaps from zero: the ledger has been replaced."""
         for coroutine in list(self.living.values()):
             coroutine._tally.reset()
+
+    @property
+    def ending(self) -> bool:
+        """Whether those that are left are being cancelled: nothing new begins."""
+        return self._patience_end is not None
 
     @property
     def ready_count(self) -> int:
