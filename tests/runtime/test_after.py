@@ -236,19 +236,23 @@ def test_beats_that_a_hold_up_swallowed_are_one_call_and_counted(
 
 
 @in_a_coroutine
-@pytest.mark.parametrize("period_s", [0.1, 1 / 3, 0.7, 1e-6, 12345.678])
-def test_no_rounding_makes_a_beat_come_twice_or_not_at_all(mock_clock: MockClock, period_s: float) -> None:
-    mock_clock.advance(1e6 / 7)
-    start = mock_clock.now()
+@pytest.mark.parametrize(
+    ("start", "period_s", "beat", "early"),
+    [(7.7, 0.3, 38, True), (1000.1, 1 / 3, 32, False)],  # the division rounds up; it rounds down
+)
+def test_a_beat_is_due_at_its_time_however_the_division_rounds(
+    mock_clock: MockClock, start: float, period_s: float, beat: int, early: bool
+) -> None:
+    mock_clock.skip_to(start)
+    mock_clock.autojump = False
     handle = every(period_s, len, "")
-    for beats in (1, 2, 3, 10, 1, 999, 7):
-        before = handle.calls + handle.skipped
-        deadline = start + (before + beats) * period_s
-        mock_clock.advance(deadline - mock_clock.now())
-        mock_clock.skip_to(deadline)
-        mock_clock.autojump = False
-        wait_until_idle()
-        assert handle.calls + handle.skipped == before + beats
+    deadline = start + beat * period_s
+    mock_clock.skip_to(math.nextafter(deadline, 0) if early else deadline)
+    wait_until_idle()
+    assert (handle.calls, handle.skipped) == (1, beat - 1 - early)
+    mock_clock.skip_to(deadline)
+    wait_until_idle()
+    assert (handle.calls, handle.skipped) == (1 + early, beat - 1 - early)
     handle.cancel()
 
 
