@@ -17,6 +17,7 @@ from ._after import TimedCall as TimedCall
 from ._after import after as after
 from ._after import every as every
 from ._channel import Channel as Channel
+from ._child import wait_child as wait_child
 from ._clock import Clock as Clock
 from ._clock import MonotonicClock as MonotonicClock
 from ._connect import connect as connect
