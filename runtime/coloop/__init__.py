@@ -57,6 +57,8 @@ from ._scheduler import Scheduler as Scheduler
 from ._scheduler import current_scheduler as current_scheduler
 from ._server import Server as Server
 from ._server import serve as serve
+from ._signal import signals as signals
+from ._signal import wait_signal as wait_signal
 from ._snapshot import CoroutinePicture as CoroutinePicture
 from ._snapshot import Snapshot as Snapshot
 from ._snapshot import SocketPicture as SocketPicture

@@ -141,7 +141,11 @@ class TimedCall:
             return
         try:
             call = context.run(
-                self._scheduler.go, fn, args, name=self.name, spawned_at="?" if self._site is None else self._site
+                self._scheduler.go,
+                fn,
+                args,
+                name=self.name,
+                spawned_at="?" if self._site is None else self._site,
             )
         except Exception as error:  # too many coroutines, as a rule: the next beat may fare better
             self._scheduler._report(describe_failure(None, self.name, trimmed(error)))
@@ -215,7 +219,13 @@ def every(seconds: float, fn: Callable[..., Any], *args: Any, name: str | None =
 
 
 def _timed(
-    verb: str, seconds: float, fn: Callable[..., Any], args: tuple[Any, ...], name: str | None, *, repeats: bool
+    verb: str,
+    seconds: float,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    name: str | None,
+    *,
+    repeats: bool,
 ) -> TimedCall:
     if not callable(fn):
         raise TypeError(f"{verb} takes seconds, a function and its arguments, not {fn!r}")

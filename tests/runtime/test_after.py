@@ -10,8 +10,23 @@ from typing import Any
 import pytest
 
 import coloop
-from coloop import Channel, Deadlock, Event, NotRunning, WrongThread, after, current, every, go, run, sleep
-from coloop import current_scheduler, suspend, to_thread, yield_now
+from coloop import (
+    Channel,
+    Deadlock,
+    Event,
+    NotRunning,
+    WrongThread,
+    after,
+    current,
+    current_scheduler,
+    every,
+    go,
+    run,
+    sleep,
+    suspend,
+    to_thread,
+    yield_now,
+)
 from coloop.testing import MockClock, wait_until_idle
 
 coroutine = [pytest.mark.coroutine, pytest.mark.usefixtures("mock_clock")]
@@ -441,7 +456,9 @@ def test_seconds_are_finite_and_not_negative(timer: Callable[..., Any], seconds:
         timer(seconds, len, "")
     with pytest.raises(TypeError, match=f"{timer.__name__} must be a number of seconds, not '1'"):
         timer("1", len, "")
-    with pytest.raises(TypeError, match=f"{timer.__name__} takes seconds, a function and its arguments, not 3"):
+    with pytest.raises(
+        TypeError, match=f"{timer.__name__} takes seconds, a function and its arguments, not 3"
+    ):
         timer(1, 3)
 
 

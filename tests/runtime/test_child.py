@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ def has_ended(pid: int) -> None:
 
 
 def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.parametrize("by", ["pid", "popen"])
@@ -148,7 +149,9 @@ def test_of_several_who_wait_for_one_pid_the_first_takes_the_code_and_the_others
 
 
 @pytest.mark.parametrize("end", ["cancel", "kill", "timeout"])
-def test_who_gives_up_leaves_the_child_alone_and_no_descriptor_behind(start: Start, way: str, end: str) -> None:
+def test_who_gives_up_leaves_the_child_alone_and_no_descriptor_behind(
+    start: Start, way: str, end: str
+) -> None:
     process, before = start(), descriptors()
     waiting = go(wait_child, process.pid, 0.01 if end == "timeout" else None)
     assert descriptors() == before + (way == "pidfd")
@@ -222,7 +225,9 @@ def test_when_descriptors_run_out_that_is_said(start: Start, monkeypatch: pytest
         wait_child(process)
 
 
-def test_one_whose_code_was_taken_between_question_and_wait(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_whose_code_was_taken_between_question_and_wait(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process = start("")
 
     def taken(pid: int) -> int:
@@ -239,7 +244,6 @@ def test_one_whose_code_was_taken_between_question_and_wait(start: Start, monkey
     monkeypatch.setattr(os, "pidfd_open", taken)
     with pytest.raises(ChildProcessError, match=f"process {process.pid} is no child"):
         wait_child(process.pid)
-
 
 
 def test_only_a_coroutine_can_wait(start: Start) -> None:
