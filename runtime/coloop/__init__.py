@@ -14,9 +14,13 @@ To read the source, begin with `_switching.py`, then `_scheduler.py`.
 
 from . import testing as testing
 from ._address import Address as Address
+from ._after import TimedCall as TimedCall
+from ._after import after as after
+from ._after import every as every
 from ._barrier import Barrier as Barrier
 from ._channel import Channel as Channel
 from ._channel import Operation as Operation
+from ._child import wait_child as wait_child
 from ._clock import Clock as Clock
 from ._clock import MonotonicClock as MonotonicClock
 from ._condition import Condition as Condition
@@ -71,6 +75,8 @@ from ._select import select as select
 from ._semaphore import Semaphore as Semaphore
 from ._server import Server as Server
 from ._server import serve as serve
+from ._signal import signals as signals
+from ._signal import wait_signal as wait_signal
 from ._snapshot import CoroutinePicture as CoroutinePicture
 from ._snapshot import Snapshot as Snapshot
 from ._snapshot import SocketPicture as SocketPicture

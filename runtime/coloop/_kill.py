@@ -7,6 +7,9 @@ the question is how to keep it from hitting somebody else, or the scheduler in h
 * The interpreter passes from thread to thread only where a function begins, behind a call into C,
   and at a jump backwards. Between the comparison that finds the victim running its own code
   (`Scheduler.exposed`) and the call that fires there is none of these.
+* The native core is one call into C, and behind it the coroutine would be exposed, although it may be
+  in the midst of a step of the runtime. So there the core itself aims: at a coroutine whose
+  innermost code is not the runtime's; otherwise it is tried again, a moment later.
 * The exception is raised at the victim's next such place; on CPython 3.13 at the one after it. So
   the scheduler, on its way in, first takes down `exposed`, then makes a call, and only then
   changes anything.
@@ -16,17 +19,21 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from ._coroutine import Coroutine
 from ._errors import Killed, NotRunning
+from ._form import native
 from ._timers import check_seconds
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
 
 TRIES: Final = 3
+MOMENTS: Final = 100
+MOMENT_S: Final = 0.0005
 
 
 class Killer:
@@ -86,6 +93,12 @@ class Killer:
         self._scheduler.interrupt(coroutine, Killed(f"{coroutine} was killed"))
 
     def _shoot(self, coroutine: Coroutine) -> None:
+        if native is not None:
+            for _ in range(MOMENTS):
+                if native.shoot(self._scheduler, coroutine, Killed) or coroutine.ended:
+                    return
+                time.sleep(MOMENT_S)
+            return
         fire, scheduler = ctypes.pythonapi.PyThreadState_SetAsyncExc, self._scheduler
         thread_id, killed = ctypes.c_ulong(scheduler.thread_id), ctypes.py_object(Killed)
         if scheduler.exposed is coroutine:

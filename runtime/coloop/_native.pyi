@@ -3,6 +3,7 @@
 Built from `runtime/native/_native.c` where there is a compiler; nobody but `_form.py` imports it.
 """
 
+from ._coroutine import Coroutine
 from ._coroutine_state import CoroutineState as CoroutineState
 from ._memory import Ledger
 from ._run import current as current
@@ -19,3 +20,10 @@ def scheduler_or_none() -> Scheduler | None:
 
 def set_ledger(ledger: Ledger | None) -> None:
     """From now on `ledger` is told who has run; None charges nobody."""
+
+def shoot(scheduler: Scheduler, coroutine: Coroutine, killed: type[BaseException]) -> bool:
+    """Raise `killed` in the midst of what `coroutine` computes, from another thread.
+
+    Returns:
+        False if it does not run at this moment, or runs code of the runtime.
+    """

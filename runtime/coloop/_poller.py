@@ -19,7 +19,6 @@ import contextlib
 import os
 import select
 import selectors
-import sys
 import threading
 from typing import Final, Protocol
 
@@ -60,9 +59,11 @@ class Poller(Protocol):
 
     Attributes:
         waiting: how many waiters are expected.
+        rope: a descriptor that does not block; a byte that is written into it lets `poll` return.
     """
 
     waiting: int
+    rope: int
 
     def register(self, fd: int) -> Watch:
         """Watch `fd`; ValueError if that number is watched already."""
@@ -97,26 +98,22 @@ class Bell:
     """A descriptor to watch for the poller, and a way to make it readable for everybody else.
 
     The lock keeps a late ring from writing into a stranger's descriptor once ours is closed. It is
-    re-entrant because a signal handler may ring in the middle of a ring.
+    re-entrant because a signal handler may ring in the middle of a ring. It is a pipe and no eventfd,
+    because CPython itself rings it when a signal comes (`signal.set_wakeup_fd`), with a single byte.
     """
-
-    _STROKE: Final = (1).to_bytes(8, sys.byteorder)
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._closed = False
-        if hasattr(os, "eventfd"):
-            self.fd = self._rope = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        else:
-            self.fd, self._rope = os.pipe()
-            os.set_blocking(self.fd, False)
-            os.set_blocking(self._rope, False)
+        self.fd, self.rope = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self.rope, False)
 
     def ring(self) -> None:
         """Make it readable; a bell that rings already is left alone."""
         with self._lock, contextlib.suppress(BlockingIOError):
             if not self._closed:
-                os.write(self._rope, self._STROKE)
+                os.write(self.rope, b"!")
 
     def hush(self) -> None:
         """Make it silent again."""
@@ -128,8 +125,8 @@ class Bell:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                for fd in {self.fd, self._rope}:
-                    os.close(fd)
+                os.close(self.fd)
+                os.close(self.rope)
 
 
 class _Waits:
@@ -139,6 +136,7 @@ class _Waits:
         self.waiting = 0
         self._watches: dict[int, Watch] = {}
         self._bell = Bell()
+        self.rope = self._bell.rope
 
     def register(self, fd: int) -> Watch:
         if fd in self._watches:

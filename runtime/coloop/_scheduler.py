@@ -111,6 +111,7 @@ class Scheduler(Switching):
         # Waits that something outside can end, besides timers and descriptors.
         self.threads_pending = 0
         self.inbox_waiters = 0
+        self.promised = 0  # calls to come that `run` waits for
         self._calls: deque[Call] = deque()
         self._idle_waiters: list[Coroutine] = []
         self._stall_told: frozenset[int] = frozenset()
@@ -325,7 +326,7 @@ class Scheduler(Switching):
                 set_current(None)
 
     def _has_work(self) -> bool:
-        return bool(self.living or self._calls or self._unclaimed)
+        return bool(self.living or self.promised or self._calls or self._unclaimed)
 
     def _is_called_off(self) -> bool:
         error = None if self.main is None else self.main._error
@@ -335,7 +336,7 @@ class Scheduler(Switching):
         """One round of the root: calls from other threads, descriptors, timers, then the coroutines."""
         self._run_calls()
         self._report_unclaimed()
-        if not self.ready_count and not self.living:
+        if not (self.ready_count or self.living or self.promised):
             return
         began = perf_counter()
         woken = self._poll()
@@ -418,7 +419,9 @@ class Scheduler(Switching):
         """Those who failed, and whom nobody has joined by the time that the root has its turn."""
         unclaimed, self._unclaimed = self._unclaimed, []
         for coroutine in unclaimed:
-            run_tells = coroutine is self.main and (self._is_called_off() or not self.living)
+            run_tells = coroutine is self.main and (
+                self._is_called_off() or not (self.living or self.promised)
+            )
             if not (coroutine._observed or run_tells) and coroutine._error is not None:
                 self._report(describe_failure(coroutine, coroutine.name, coroutine._error))
 
@@ -545,6 +548,11 @@ class Scheduler(Switching):
         """Count heaps from zero: the ledger has been replaced."""
         for coroutine in list(self.living.values()):
             coroutine._tally.reset()
+
+    @property
+    def ending(self) -> bool:
+        """Whether those that are left are being cancelled: nothing new begins."""
+        return self._patience_end is not None
 
 
 def _outcome(coroutine: Coroutine) -> Any:

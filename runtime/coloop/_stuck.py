@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 OUR_REFERENCES: Final = 3  # the frame's, the variable's and the argument's
 FROM_OUTSIDE: Final = frozenset(
-    {"sleep", "recv", "send", "accept", "connect", "thread", "prompt", "idle", "close"}
+    {"sleep", "recv", "send", "accept", "connect", "thread", "prompt", "idle", "close", "child", "signal"}
 )
 
 

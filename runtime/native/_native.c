@@ -815,21 +815,18 @@ failed:
 
 /* -- spawning */
 
-/* Note where the innermost Python code stands; a code of ours is looked up the slow way. */
-static int
-note_site(State *coroutine)
+/* The innermost Python code of a thread, and where it stands in it; NULL if that cannot be told. */
+static PyCodeObject *
+innermost(PyThreadState *thread, int *instruction)
 {
     PyCodeObject *code = NULL;
-    int instruction = 0;
-#if PY_VERSION_HEX < 0x030E0000
-    PyThreadState *thread = PyThreadState_Get();
 #if PY_VERSION_HEX < 0x030C0000
     _PyInterpreterFrame *frame = thread->cframe->current_frame;
     if (frame) {
         code = (PyCodeObject *)Py_NewRef(frame->f_code);
-        instruction = _PyInterpreterFrame_LASTI(frame) * (int)sizeof(_Py_CODEUNIT);
+        *instruction = _PyInterpreterFrame_LASTI(frame) * (int)sizeof(_Py_CODEUNIT);
     }
-#else
+#elif PY_VERSION_HEX < 0x030E0000
 #if PY_VERSION_HEX < 0x030D0000
     struct _PyInterpreterFrame *frame = thread->cframe->current_frame;
 #else
@@ -837,13 +834,27 @@ note_site(State *coroutine)
 #endif
     if (frame) {
         code = (PyCodeObject *)PyUnstable_InterpreterFrame_GetCode(frame);
-        instruction = PyUnstable_InterpreterFrame_GetLasti(frame);
+        *instruction = PyUnstable_InterpreterFrame_GetLasti(frame);
     }
 #endif
-#endif
-    if (code && PyCode_Check(code) && PyUnicode_Tailmatch(code->co_filename, of.ours, 0, PY_SSIZE_T_MAX, -1) == 0) {
+    if (code && !PyCode_Check(code))
+        Py_CLEAR(code);
+    return code;
+}
+
+static int
+is_ours(PyCodeObject *code)
+{
+    return PyUnicode_Tailmatch(code->co_filename, of.ours, 0, PY_SSIZE_T_MAX, -1) != 0;
+}
+
+/* Note where the innermost Python code stands; a code of ours is looked up the slow way. */
+static int
+note_site(State *coroutine)
+{
+    PyCodeObject *code = innermost(PyThreadState_Get(), &coroutine->instruction);
+    if (code && !is_ours(code)) {
         coroutine->code = (PyObject *)code;
-        coroutine->instruction = instruction;
         return 0;
     }
     Py_XDECREF(code);
@@ -1533,6 +1544,28 @@ native_running(PyObject *_, PyObject *__)
 }
 
 static PyObject *
+native_shoot(PyObject *_, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 3 || !PyObject_TypeCheck(args[0], &SwitchingType)) {
+        PyErr_SetString(PyExc_TypeError, "shoot takes a scheduler, a coroutine and an exception class");
+        return NULL;
+    }
+    Switching *self = (Switching *)args[0];
+    if ((PyObject *)self->exposed != args[1])
+        Py_RETURN_FALSE;
+    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    while (thread && thread->thread_id != self->thread_id)
+        thread = PyThreadState_Next(thread);
+    int instruction;
+    PyCodeObject *code = thread ? innermost(thread, &instruction) : NULL;
+    int hit = code && !is_ours(code);
+    Py_XDECREF(code);
+    if (hit)
+        PyThreadState_SetAsyncExc(self->thread_id, args[2]);
+    return PyBool_FromLong(hit);
+}
+
+static PyObject *
 native_set_ledger(PyObject *_, PyObject *given)
 {
     Py_XSETREF(ledger, given == Py_None ? NULL : Py_NewRef(given));
@@ -1557,6 +1590,7 @@ static PyMethodDef module_methods[] = {
     {"set_current", native_set_current, METH_O, NULL},
     {"scheduler_or_none", native_scheduler_or_none, METH_NOARGS, NULL},
     {"set_ledger", native_set_ledger, METH_O, NULL},
+    {"shoot", (PyCFunction)(void (*)(void))native_shoot, METH_FASTCALL, NULL},
     {"go", (PyCFunction)(void (*)(void))native_go, METH_FASTCALL | METH_KEYWORDS, go_doc},
     {"yield_now", native_yield_now, METH_NOARGS, yield_now_doc},
     {"current", native_running, METH_NOARGS, current_doc},

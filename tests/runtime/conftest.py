@@ -115,15 +115,17 @@ def start_peer() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
 def kill_inside() -> Callable[[Callable[[], object], int], bool]:
     """Run `call` in a coroutine that is killed in the runtime, at the n-th place where a kill can strike.
 
-    That is where a function begins, or behind a call into C. False if `call` has not so many of them.
+    That is where a function begins, or, in the pure form, behind a call into C: see the head of `_kill.py`.
+    False if `call` has not so many of them.
     """
+    places = {"call"} if coloop.FORM == "native" else {"call", "c_return"}
 
     def attempt(call: Callable[[], object], place: int) -> bool:
         scheduler, left, victim = coloop.current_scheduler(), place + 1, None
 
         def strike(frame: FrameType, event: str, _: object) -> None:
             nonlocal left
-            hit = event in {"call", "c_return"} and is_ours(frame.f_code)
+            hit = event in places and is_ours(frame.f_code)
             if victim is not None and hit and scheduler.exposed is victim:
                 left -= 1
                 if left == 0:
