@@ -14,7 +14,6 @@ from typing import Final
 from ._errors import BrokenBarrier, NotRunning
 from ._lock import called
 from ._scheduler import current_scheduler
-from ._shelter import shelter
 from ._sync import WaitQueue
 
 _ids: Final = itertools.count(1)
@@ -99,9 +98,8 @@ class Barrier:
         self._end_round(breach, breach)
 
     def _end_round(self, why: str, breach: str | None) -> None:
-        with shelter(current_scheduler()):
-            self._waiters.interrupt_all(lambda: BrokenBarrier(f"{self} {why}"))
-            self._arrived, self._round, self._breach = 0, self._round + 1, breach
+        self._waiters.interrupt_all(lambda: BrokenBarrier(f"{self} {why}"))
+        self._arrived, self._round, self._breach = 0, self._round + 1, breach
 
     def _check_whole(self) -> None:
         if self._breach is not None:

@@ -34,10 +34,8 @@ class Lock:
 
     def __init__(self) -> None:
         self.id = next(_ids)
-        self._holder: Coroutine | None = None
-        self._depth = (
-            0  # how many times the holder has to give it back; nobody waits for a lock with no holder
-        )
+        self._holder: Coroutine | None = None  # without one, nobody waits
+        self._depth = 0  # how often the holder has to give it back
         self._waiters = WaitQueue()
 
     @property

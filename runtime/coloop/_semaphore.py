@@ -11,7 +11,7 @@ import itertools
 from typing import Final
 
 from ._errors import WaitTimeout
-from ._scheduler import current_scheduler
+from ._scheduler import Scheduler, current_scheduler
 from ._shelter import shelter
 from ._sync import WaitQueue
 
@@ -75,14 +75,18 @@ class Semaphore:
         if type(n) is not int or n < 1:
             raise ValueError(f"n must be an integer >= 1, not {n!r}")
         scheduler = current_scheduler()
+        self._check_room_for(n)
+        if self._waiters.first(scheduler) is None:
+            self._value += n
+        else:
+            self._hand_out(n, scheduler)
+
+    def _hand_out(self, n: int, scheduler: Scheduler) -> None:
         with shelter(scheduler):
-            self._check_room_for(n)
-            for _ in range(n):
-                heir = self._waiters.first(scheduler)
-                if heir is None:
-                    self._value += 1
-                else:
-                    scheduler.wake(heir)
+            while n > 0 and (heir := self._waiters.first(scheduler)) is not None:
+                scheduler.wake(heir)
+                n -= 1
+            self._value += n
 
     def _check_room_for(self, n: int) -> None:
         limit = self.max_value

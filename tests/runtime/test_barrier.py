@@ -188,6 +188,24 @@ def test_wherever_a_kill_strikes_the_last_one_nobody_is_left_behind(kill_inside:
 
 
 @coroutine
+def test_wherever_a_kill_strikes_one_that_aborts_all_hear_of_it_or_nobody(
+    fails: Fails, kill_inside: KillInside
+) -> None:
+    seen = set()
+    for place in range(100):
+        barrier = Barrier(4)
+        waiting = [fails(barrier.wait) for _ in range(3)]
+        struck = kill_inside(barrier.abort, place)
+        seen.add((barrier.n_waiting, barrier.broken))
+        barrier.abort()
+        assert {type(each.result()) for each in waiting} == {BrokenBarrier}
+        if not struck:
+            break
+    assert not struck
+    assert seen == {(3, False), (0, True)}
+
+
+@coroutine
 def test_one_that_is_killed_on_its_way_into_the_wait_has_not_come_or_breaks_it(
     fails: Fails, kill_inside: KillInside
 ) -> None:

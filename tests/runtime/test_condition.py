@@ -180,6 +180,14 @@ def test_the_limit_holds_for_all_notifications_together(mock_clock: MockClock) -
     reminder.join()
 
 
+@coroutine
+@pytest.mark.usefixtures("mock_clock")
+def test_when_the_time_is_over_the_question_is_asked_once_more() -> None:
+    condition, answers = Condition(), iter([0, 1])
+    with condition:
+        assert condition.wait_for(lambda: next(answers), timeout=1) == 1
+
+
 # -- leaving early -------------------------------------------------------------------------------
 
 
@@ -295,6 +303,32 @@ def test_all_that_strikes_while_the_lock_is_taken_back_is_kept_in_order() -> Non
             yield_now()
     waiter.join()
     assert log == [True, KeyError, IndexError, ValueError]
+
+
+@coroutine
+def test_what_strikes_while_the_lock_is_taken_back_comes_before_what_strikes_when_it_is_held() -> None:
+    condition = Condition()
+    log = list[object]()
+
+    def child() -> None:
+        with condition:
+            log.append(condition.wait())
+            for _ in range(2):
+                try:
+                    yield_now()
+                except Exception as error:
+                    log.append(type(error))
+
+    waiter = go(child)
+    with condition:
+        condition.notify()
+        yield_now()
+        waiter.throw(KeyError())
+        yield_now()
+    assert condition.lock.holder is waiter
+    waiter.throw(IndexError())
+    waiter.join()
+    assert log == [True, KeyError, IndexError]
 
 
 @coroutine
