@@ -12,6 +12,7 @@
 To read the source, begin with `_scheduler.py`.
 """
 
+from . import study as study
 from . import testing as testing
 from ._after import TimedCall as TimedCall
 from ._after import after as after

@@ -205,10 +205,13 @@ def test_a_sequence_holds_nobody_who_has_ended() -> None:
     seq = Sequencer()
 
     def child() -> None:
-        with seq(0):
+        with seq(1):
             pass
 
     ended = weakref.ref(go(child))
+    with seq(0):
+        pass
+    wait_until_idle()
     gc.collect()
     assert ended() is None
 
