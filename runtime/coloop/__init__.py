@@ -12,6 +12,7 @@
 To read the source, begin with `_switching.py`, then `_scheduler.py`.
 """
 
+from . import study as study
 from . import testing as testing
 from ._address import Address as Address
 from ._after import TimedCall as TimedCall

@@ -300,6 +300,17 @@ class Scheduler(Switching):
 
     # -- the root --------------------------------------------------------------------------------
 
+    def go_early(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], *, name: str, spawned_at: Site | str
+    ) -> Coroutine:
+        """Start a coroutine before `run_main`: it runs until it first parks, and goes on in `run_main`."""
+        _local.scheduler = self
+        try:
+            return self.go(fn, args, name=name, spawned_at=spawned_at)
+        finally:
+            del _local.scheduler
+            self._report_unclaimed()
+
     def run_main(self, main: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Run `main(*args)` as a coroutine and all that it starts, until every one has ended.
 

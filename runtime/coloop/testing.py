@@ -2,6 +2,7 @@
 
 * `MockClock`: time that passes when nobody has anything else to do, or when told to.
 * `wait_until_idle`: go on when all the others have come to rest.
+* `Sequencer`: blocks in several coroutines that run in the order of their numbers.
 * `socket_pair`: two connected sockets without an address.
 """
 
@@ -13,12 +14,13 @@ from typing import Final
 
 from ._errors import WaitTimeout
 from ._scheduler import current_scheduler
+from ._sequencer import Sequencer
 from ._socket import Socket, adopt_socket
 from ._timers import check_seconds
 
 AUTOJUMP_PATIENCE_S: Final = 0.01  # real time for which sockets must be silent before the clock jumps
 
-__all__ = ["MockClock", "socket_pair", "wait_until_idle"]
+__all__ = ["MockClock", "Sequencer", "socket_pair", "wait_until_idle"]
 
 
 class MockClock:
