@@ -38,7 +38,7 @@ from ._errors import (
     WrongThread,
 )
 from ._form import native
-from ._frames import top_site, trimmed
+from ._frames import Site, top_site, trimmed
 from ._handover import Handover
 from ._kill import Killer
 from ._memory import Tally, memory, stack_cost
@@ -304,11 +304,11 @@ class Scheduler(Switching):
         self, fn: Callable[..., Any], args: tuple[Any, ...], *, name: str, spawned_at: Site | str
     ) -> Coroutine:
         """Start a coroutine before `run_main`: it runs until it first parks, and goes on in `run_main`."""
-        _local.scheduler = self
+        set_current(self)
         try:
             return self.go(fn, args, name=name, spawned_at=spawned_at)
         finally:
-            del _local.scheduler
+            set_current(None)
             self._report_unclaimed()
 
     def run_main(self, main: Callable[..., Any], args: tuple[Any, ...]) -> Any:
