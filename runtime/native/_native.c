@@ -322,10 +322,15 @@ set_running(Switching *self, State *coroutine)
     Py_XSETREF(self->running, coroutine);
 }
 
+/* Another thread may take the ledger away at any call into Python: hence the look, and the hold. */
 static int
 charge(PyObject *tally)
 {
-    PyObject *done = PyObject_CallMethodOneArg(ledger, str_settle, tally);
+    PyObject *held = Py_XNewRef(ledger);
+    if (!held)
+        return 0;
+    PyObject *done = PyObject_CallMethodOneArg(held, str_settle, tally);
+    Py_DECREF(held);
     Py_XDECREF(done);
     return done ? 0 : -1;
 }
