@@ -219,6 +219,7 @@ static void start_next(connection *c) {
 
 static void run_closed(double seconds) {
     open_all();
+    long asked = limit;
     if (limit) limit += 2 * count; /* those of the opening and of the warm-up come on top */
     for (int i = 0; i < count; i++) {
         start_next(&connections[i]);
@@ -227,6 +228,7 @@ static void run_closed(double seconds) {
     for (double since = now(); total_received < 2 * count; check_patience(since)) turn(100, start_next);
     begin = now();
     long before = total_received;
+    if (asked) limit = before + asked; /* the last turn of the warm-up may have brought more than one */
     double end = begin + seconds, since = begin;
     while (since < end && (limit == 0 || total_received < limit)) {
         turn(100, start_next);
