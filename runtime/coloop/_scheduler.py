@@ -87,7 +87,10 @@ def current_scheduler() -> Scheduler:
     try:
         return _local.scheduler
     except AttributeError:
-        raise NotRunning("no scheduler runs on this thread: start one with coloop.run(main)") from None
+        raise NotRunning(
+            "no scheduler runs on this thread: start one with coloop.run(main), or let the one of another thread "
+            "do it with scheduler.call_soon_threadsafe(...)"
+        ) from None
 
 
 class Scheduler:
@@ -546,6 +549,8 @@ class Scheduler:
 
     def call_later(self, delay_s: float, fn: Callable[..., Any], *args: Any) -> Timer:
         """Call `fn(*args)` in the root after so many seconds; it must not park."""
+        if threading.get_ident() != self.thread_id:
+            self._check_thread("call_later")
         deadline = self.clock.now() + check_seconds(delay_s, "delay")
         return self.timers.add(deadline, fn, *args, owner=self.running)
 

@@ -49,7 +49,10 @@ class WaitQueue:
             waiter: Coroutine = next(iter(line))
             if waiter._state == WAITING:
                 if waiter._scheduler is not scheduler:
-                    raise WrongThread(f"{waiter} waits here for somebody on its own thread")
+                    raise WrongThread(
+                        f"{waiter} waits here for somebody on its own thread: use its "
+                        "scheduler.call_soon_threadsafe(...)"
+                    )
                 return waiter
             del line[waiter]
         return None
