@@ -126,7 +126,10 @@ def test_a_standstill_is_told_once_and_again_when_it_is_another() -> None:
             for name in ("first", "second"):
                 at_rest.wait()
                 at_rest.clear()
-                scheduler.call_soon_threadsafe(lambda: None)
+                for _ in range(2):  # turns of the loop in which nothing changes
+                    turned = threading.Event()
+                    scheduler.call_soon_threadsafe(turned.set)
+                    turned.wait()
                 scheduler.call_soon_threadsafe(inbox.put, name)
 
         thread = threading.Thread(target=outside)
