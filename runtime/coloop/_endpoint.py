@@ -137,17 +137,20 @@ class Endpoint:
 
     def _begin(self) -> Coroutine:
         """The running coroutine, if it may use this now; a scheduling point, so it comes before any check."""
+        self._check_thread()
         scheduler = self._scheduler
-        if threading.get_ident() != scheduler.thread_id:
-            raise WrongThread(
-                f"{self} belongs to thread {scheduler.thread_id}, this is thread {threading.get_ident()}: "
-                "use scheduler.call_soon_threadsafe(...)"
-            )
         scheduler.checkpoint()
         self._check_open()
         if scheduler.running is None:
             raise NotRunning(f"only a coroutine can use {self}: call this inside coloop.run(main) or go(...)")
         return scheduler.running
+
+    def _check_thread(self) -> None:
+        owner, me = self._scheduler.thread_id, threading.get_ident()
+        if me != owner:
+            raise WrongThread(
+                f"{self} belongs to thread {owner}, this is thread {me}: use scheduler.call_soon_threadsafe(...)"
+            )
 
     def _busy(self, doing: str, holder: Coroutine, me: Coroutine) -> Busy:
         return Busy(f"{self} is {doing} by {_standing(holder)}; {_standing(me)} must wait for its turn")
@@ -194,6 +197,7 @@ class Endpoint:
         """Nobody can use it any more, and those who wait wake up; False if that was done before."""
         if self._closed_by is not None:
             return False
+        self._check_thread()
         scheduler = self._scheduler
         waiters = scheduler.poller.forget(self._watch)
         self._closed_by = "the end of its scheduler" if scheduler.running is None else str(scheduler.running)

@@ -37,7 +37,9 @@ class Inbox(Generic[T]):
             WrongThread: called on another thread.
         """
         if threading.get_ident() != self._scheduler.thread_id:
-            raise WrongThread("inbox: get() belongs to the scheduler that made it")
+            raise WrongThread(
+                "inbox: get() belongs to the scheduler that made it; use its scheduler.call_soon_threadsafe(...)"
+            )
         self._scheduler.checkpoint()
         while not self._items:
             self._wait()

@@ -125,7 +125,7 @@ def defer(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
 
     Also after an error or a cancel. A deferred call may park, and may defer.
     """
-    me = current()
+    me = current_scheduler().running
     if me is None:
         raise NotRunning("only a coroutine can defer: there is no end to wait for here")
     if not callable(fn):

@@ -69,7 +69,10 @@ def current_scheduler() -> Scheduler:
     """
     scheduler = scheduler_or_none()
     if scheduler is None:
-        raise NotRunning("no scheduler runs on this thread: start one with coloop.run(main)")
+        raise NotRunning(
+            "no scheduler runs on this thread: start one with coloop.run(main), or let the one of another thread "
+            "do it with scheduler.call_soon_threadsafe(...)"
+        )
     return scheduler
 
 
@@ -139,6 +142,8 @@ class Scheduler(Switching):
 
     def call_later(self, delay_s: float, fn: Callable[..., Any], *args: Any) -> Timer:
         """See `Switching`."""
+        if threading.get_ident() != self.thread_id:
+            self.check_thread("call_later")
         deadline = self.clock.now() + check_seconds(delay_s, "delay")
         return self.timers.add(deadline, fn, *args, owner=self.running)
 

@@ -439,6 +439,7 @@ class Socket(Endpoint):
         """
         if how not in _HOW:
             raise ValueError(f"how must be 'read', 'write' or 'both', not {how!r}")
+        self._check_thread()
         self._check_open()
         ended = f"shut down by {self._scheduler.running or 'its scheduler'}"
         if how != "read":

@@ -173,7 +173,9 @@ class JointWait:
 
 def _foreign(waiter: Any) -> WrongThread:
     coroutine = waiter._coroutine if type(waiter) is JointWait else waiter
-    return WrongThread(f"{coroutine} waits here for somebody on its own thread")
+    return WrongThread(
+        f"{coroutine} waits here for somebody on its own thread: use its scheduler.call_soon_threadsafe(...)"
+    )
 
 
 _event_ids: Final = itertools.count(1)

@@ -75,5 +75,6 @@ def wait_until_idle(timeout: float | None = None) -> bool:
 
 def socket_pair() -> tuple[Socket, Socket]:
     """Two sockets that are connected to each other, owned by the running coroutine."""
+    current_scheduler()  # where there is none, nothing is opened
     left, right = socket.socketpair()
     return adopt_socket(left), adopt_socket(right)

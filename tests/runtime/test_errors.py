@@ -1,0 +1,111 @@
+"""Who catches what: the exceptions of the runtime stand where code that never heard of them expects them."""
+
+import inspect
+
+import pytest
+
+import coloop
+from coloop import (
+    Cancelled,
+    CoroutineError,
+    Deadlock,
+    Killed,
+    MemoryLimitExceeded,
+    Timeout,
+    current,
+    go,
+    run,
+    sleep,
+    suspend,
+    timeout,
+)
+from coloop import _errors as errors
+from coloop.testing import MockClock
+
+ALL = [
+    found for _, found in inspect.getmembers(errors, inspect.isclass) if found.__module__ == errors.__name__
+]
+OTHERS_BASES = {Cancelled: BaseException, MemoryLimitExceeded: MemoryError, Timeout: TimeoutError}
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_each_derives_from_the_common_base_or_from_what_python_has_for_it(kind: type[BaseException]) -> None:
+    bases = [base for own, base in OTHERS_BASES.items() if issubclass(kind, own)]
+    assert issubclass(kind, bases[0] if bases else CoroutineError)
+    assert bool(bases) != issubclass(kind, CoroutineError)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_each_says_what_its_catcher_should_do(kind: type[BaseException]) -> None:
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize("kind", [Cancelled, Killed])
+def test_to_be_cancelled_passes_through_code_that_catches_every_exception(kind: type[Cancelled]) -> None:
+    assert not issubclass(kind, Exception)
+    swallowed = []
+
+    def child() -> None:
+        try:
+            suspend()
+        except Exception as error:
+            swallowed.append(error)
+
+    def main() -> str:
+        victim = go(child)
+        victim.throw(kind("x"))
+        victim.join()
+        return victim.state
+
+    assert (run(main), swallowed) == ("cancelled", [])
+
+
+def test_a_timeout_is_caught_by_code_that_never_heard_of_coloop() -> None:
+    def main() -> None:
+        with pytest.raises(TimeoutError):
+            go(suspend).result(timeout=1)
+        with pytest.raises(TimeoutError), timeout(1):
+            sleep(2)
+        coloop.current_scheduler().living[2].cancel()
+
+    run(main, clock=MockClock())
+
+
+def test_a_wait_that_timed_out_is_not_taken_for_the_end_of_its_block() -> None:
+    def main() -> bool:
+        child = go(suspend)
+        with timeout(10) as block:
+            assert child.join(timeout=1) is False
+        child.cancel()
+        return block.expired
+
+    assert run(main, clock=MockClock()) is False
+
+
+@pytest.mark.parametrize("kind", [errors.NotRunning, errors.AlreadyRunning, errors.WrongThread])
+def test_a_call_in_the_wrong_place_is_a_runtime_error_too(kind: type[BaseException]) -> None:
+    assert issubclass(kind, RuntimeError)
+
+
+def test_a_deadlock_has_the_pictures_of_those_who_wait() -> None:
+    with pytest.raises(Deadlock, match="co#1 suspend waits on suspend") as caught:
+        run(suspend)
+    (picture,) = caught.value.coroutines
+    assert (picture.id, picture.name, picture.waiting_on) == (1, "suspend", "suspend")
+
+
+def test_a_crossed_limit_says_how_far_and_where() -> None:
+    error = MemoryLimitExceeded(100, 120, 30, "file.py:7")
+    assert str(error) == "memory limit of 100 bytes exhausted (tried to allocate 30 bytes) at file.py:7"
+    assert (error.limit_bytes, error.used_bytes) == (100, 120)
+
+
+def test_one_that_was_cancelled_has_no_result_and_that_is_an_ordinary_error() -> None:
+    def main() -> None:
+        child = go(suspend)
+        child.cancel()
+        with pytest.raises(coloop.WasCancelled, match=f"{child} was cancelled and has no result"):
+            child.result()
+        assert current().state == "running"
+
+    run(main)
