@@ -81,8 +81,10 @@ from ._signal import wait_signal as wait_signal
 from ._snapshot import CoroutinePicture as CoroutinePicture
 from ._snapshot import Snapshot as Snapshot
 from ._snapshot import SocketPicture as SocketPicture
+from ._snapshot import TlsPicture as TlsPicture
 from ._socket import Socket as Socket
 from ._sync import Event as Event
 from ._threads import to_thread as to_thread
 from ._timeouts import timeout as timeout
+from ._tls import TlsSocket as TlsSocket
 from ._waitgroup import WaitGroup as WaitGroup

@@ -16,7 +16,9 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 from ._address import (
@@ -36,13 +38,21 @@ from ._poller import WRITE
 from ._scheduler import Scheduler, current_scheduler
 from ._socket import Socket
 from ._timeouts import timeout as time_limit
+from ._tls import TlsSocket, tls_client
+
+Make = Callable[..., Socket]
 
 DEFAULT_TIMEOUT_S: Final = 10.0
 FULL_BACKLOG_NAP_S: Final = 0.01
 
 
 def connect(
-    address: AddressLike, *, timeout: float | None = None, local: AddressLike | None = None
+    address: AddressLike,
+    *,
+    timeout: float | None = None,
+    local: AddressLike | None = None,
+    tls: bool | ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
 ) -> Socket:
     """Open a connection; parks until it stands.
 
@@ -51,32 +61,52 @@ def connect(
             `"unix:@name"`; for datagrams `"udp:host:port"` or `"unixgram:/path"`.
         timeout: seconds for all of it, looking up the name included; 10 by default.
         local: the address to come from.
+        tls: True for TLS with a server that one of the system's authorities vouches for, by its host's name;
+            a context of the library's for TLS on other terms.
+        server_hostname: whom the server's certificate must be for, and who is asked for; the host by default.
 
     Returns:
-        The socket; for datagrams a `DatagramSocket`, though nobody may be there.
+        The socket, with `tls` a `TlsSocket` whose handshake is done; for datagrams a `DatagramSocket`, though nobody may be there.
 
     Raises:
-        ValueError: what is wrong with the address.
+        ValueError: what is wrong with the address, or with `tls`.
         ConnectionRefusedError: nobody listens there.
         Timeout: no answer in time.
+        ssl.SSLError: the server does not speak TLS, or, a `SSLCertVerificationError`, cannot prove who it is.
         OSError: no such host, no route ...; the message says which, `errno` is set.
     """
     scheduler = current_scheduler()
     remote = parse_address(address)
     parse_local = parse_datagram_address if remote.datagram else parse_address
     source = None if local is None else parse_local(local)
+    client = tls_client(tls, server_hostname, remote)
     seconds = DEFAULT_TIMEOUT_S if timeout is None else timeout
     limit = time_limit(seconds)
     try:
         with limit:
-            return _connect_any(scheduler, remote, source, scheduler.clock.now() + seconds)
+            deadline = scheduler.clock.now() + seconds
+            make = client.socket_maker()
+            return _agreed(_connect_any(scheduler, remote, source, make, deadline), seconds)
     except Timeout:
         if limit.expired:
             raise Timeout(f"connect {remote}: timed out after {seconds:g}s") from None
         raise
 
 
-def _connect_any(scheduler: Scheduler, remote: Address, source: Address | None, deadline: float) -> Socket:
+def _agreed(connection: Socket, seconds: float) -> Socket:
+    """With TLS, after the handshake. The host was found: its other addresses would not do better."""
+    if isinstance(connection, TlsSocket):
+        try:
+            connection.handshake(seconds)
+        except BaseException:
+            connection.abandon()
+            raise
+    return connection
+
+
+def _connect_any(
+    scheduler: Scheduler, remote: Address, source: Address | None, make: Make, deadline: float
+) -> Socket:
     """The first target that answers; the failure of the last if none does."""
     targets = resolve(remote)
     if remote.datagram:
@@ -85,16 +115,18 @@ def _connect_any(scheduler: Scheduler, remote: Address, source: Address | None, 
         share = time_limit(max(0.0, deadline - scheduler.clock.now()) / left)
         try:
             with share:
-                return _connect_one(scheduler, targets[-left], remote, source)
+                return _connect_one(scheduler, targets[-left], remote, source, make)
         except Timeout:
             if not share.expired:
                 raise
         except OSError:
             continue
-    return _connect_one(scheduler, targets[-1], remote, source)
+    return _connect_one(scheduler, targets[-1], remote, source, make)
 
 
-def _connect_one(scheduler: Scheduler, target: Target, remote: Address, source: Address | None) -> Socket:
+def _connect_one(
+    scheduler: Scheduler, target: Target, remote: Address, source: Address | None, make: Make
+) -> Socket:
     family, name = target
     raw, file = _open(family, source, socket.SOCK_STREAM)
     try:
@@ -106,7 +138,7 @@ def _connect_one(scheduler: Scheduler, target: Target, remote: Address, source: 
     except BaseException:
         give_back(raw, file)
         raise
-    connection = Socket(raw, "client", address_of(name), file=file)
+    connection = make(raw, "client", address_of(name), file=file)
     try:
         if number != 0:
             connection._wait(WRITE, "connect")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 from types import TracebackType
 from typing import Final
 
@@ -20,6 +21,7 @@ from ._kernel import kernel_state
 from ._poller import READ
 from ._snapshot import SocketPicture
 from ._socket import Socket
+from ._tls import TlsSocket, check_server_context
 
 BACKLOG: Final = 1024  # at 100 four of five clients in a burst of 500 had to resend their SYN
 BUFFER_BYTES: Final = 256 * 1024  # the kernel's own limit lets one slow reader hold 4 to 26 MiB
@@ -49,11 +51,14 @@ class Listener(Endpoint):
         accepted: how many connections it has given out.
     """
 
-    __slots__ = ("accepted",)
+    __slots__ = ("_tls", "accepted")
 
-    def __init__(self, raw: socket.socket, file: SocketFile | None = None) -> None:
+    def __init__(
+        self, raw: socket.socket, file: SocketFile | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         super().__init__(raw, "listener", address_of(raw.getsockname()), file)
         self.accepted = 0
+        self._tls = tls
 
     @property
     def address(self) -> Address:
@@ -92,8 +97,14 @@ class Listener(Endpoint):
                     continue
                 else:
                     self.accepted += 1
-                    return Socket(raw, "server", address_of(peer) if peer else None)
+                    return self._connection(raw, address_of(peer) if peer else None)
             self._wait(READ, "accept")
+
+    def _connection(self, raw: socket.socket, peer: Address | None) -> Socket:
+        """With TLS, the handshake is left to whoever uses it: a client that is silent must hold up nobody else."""
+        if self._tls is None:
+            return Socket(raw, "server", peer)
+        return TlsSocket(raw, "server", peer, context=self._tls)
 
     def close(self) -> None:
         """Stop listening; who waits in `accept` gets `Closed`. A second time: nothing happens."""
@@ -133,7 +144,13 @@ class Listener(Endpoint):
         return f"<Listener#{self.id} {self.address} {'closed' if self.closed else 'listening'}>"
 
 
-def listen(address: AddressLike, *, backlog: int = BACKLOG, reuse_port: bool = False) -> Listener:
+def listen(
+    address: AddressLike,
+    *,
+    backlog: int = BACKLOG,
+    reuse_port: bool = False,
+    tls: ssl.SSLContext | None = None,
+) -> Listener:
     """Listen on an address; parks only while a name is looked up.
 
     Args:
@@ -141,9 +158,11 @@ def listen(address: AddressLike, *, backlog: int = BACKLOG, reuse_port: bool = F
             `"unix:/path"` or `"unix:@name"`. Port 0 takes a free one; `Listener.address` tells which.
         backlog: how many connections may wait to be accepted.
         reuse_port: share the port with others who ask for that; the kernel deals out the connections.
+        tls: a context for servers, with a certificate: connections are `TlsSocket`s, which make the handshake
+            when they are first used, within 10 seconds.
 
     Raises:
-        ValueError: what is wrong with the address.
+        ValueError: what is wrong with the address, or with `tls`.
         OSError: the port is in use (and by whom), needs rights, is not of this machine ...; one line
             says which, `errno` is set.
     """
@@ -152,6 +171,7 @@ def listen(address: AddressLike, *, backlog: int = BACKLOG, reuse_port: bool = F
         raise ValueError(f"{place} has no connections to listen for: use bind({str(place)!r})")
     if backlog < 1:
         raise ValueError(f"backlog must be 1 or more, not {backlog}")
+    check_server_context(tls)
     family, name = min(resolve(place), key=ipv4_first)
     raw = socket.socket(family, socket.SOCK_STREAM)
     file = None
@@ -162,7 +182,7 @@ def listen(address: AddressLike, *, backlog: int = BACKLOG, reuse_port: bool = F
     except OSError as error:
         give_back(raw, file)
         raise bind_failure(error, place) from None
-    return Listener(raw, file)
+    return Listener(raw, file, tls)
 
 
 def _prepare(raw: socket.socket, *, reuse_port: bool) -> None:

@@ -2,8 +2,8 @@
 
 How a connection ends is its handler's business: when the handler returns, or fails, the connection is
 closed. A failure is reported as that of any coroutine, with one exception: a handler that dies of
-a connection which its peer has left was not at fault. Its coroutine is `failed`, with the reason as
-its outcome, but nobody is disturbed.
+a connection which its peer has left was not at fault, nor is one that was not called because TLS came to
+no agreement. Its coroutine is `failed`, with the reason as its outcome, but nobody is disturbed.
 
 When descriptors or memory run out, the connections that wait keep the listener readable, and a loop
 that just tries again burns the processor. So the server pauses, longer each time, and says so once.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import itertools
 import resource
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from ._scheduler import current_scheduler
 from ._socket import Socket
 from ._sync import Event
 from ._timers import check_seconds
+from ._tls import TlsSocket
 
 SPARE_DESCRIPTORS: Final = 64  # for all that is not a client
 FIRST_PAUSE_S: Final = 0.1
@@ -211,8 +213,11 @@ class Server:
     def _reject(self, connection: Socket, why: str) -> None:
         self.rejected += 1
         self._warn(f"{self.name} turns clients away: {why}")
-        with suppress(OSError, Closed):
-            connection.send(f"{why}\n".encode())
+        if not isinstance(
+            connection, TlsSocket
+        ):  # nothing can be said before a handshake, which takes its time
+            with suppress(OSError, Closed):
+                connection.send(f"{why}\n".encode())
         connection.close()
 
     def _pause(self, error: OSError, seconds: float) -> None:
@@ -244,21 +249,31 @@ class Server:
         self.accepted += 1
         connection.owner = me.id
         self._connections[me] = connection
+        handling = False
         try:
+            if isinstance(connection, TlsSocket):
+                self._shake_hands(connection)
+            handling = True
             handler(connection)
-        except (ConnectionError, Closed):
-            if connection.closed or connection.peer_gone:
-                self._scheduler.watch(me, _heard)
-            else:
+        except Exception as error:
+            if handling and not _was_left(connection, error):
                 self.failed += 1
-            raise
-        except Exception:
-            self.failed += 1
+            else:
+                self._scheduler.watch(me, _heard)
             raise
         finally:
             del self._connections[me]
             connection.close()
             self._emptied.set()
+
+    def _shake_hands(self, connection: TlsSocket) -> None:
+        """Here and not in the handler: it is not at fault if this fails. Clients that just leave are not told of."""
+        try:
+            connection.handshake()
+        except OSError as error:
+            if not connection.peer_gone:
+                self._warn(f"{self.name}: {error}")
+            raise
 
     def __enter__(self) -> Server:  # noqa: PYI034 - nobody derives from it
         return self
@@ -278,6 +293,7 @@ def serve(
     *,
     name: str | None = None,
     max_connections: int | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Server:
     """Have `handler(connection)` called in a coroutine of its own for each connection; returns at once.
 
@@ -287,6 +303,7 @@ def serve(
         name: of the server; the handler's with a number by default.
         max_connections: who comes when so many are open is turned away. At most, and by default, what the
             limit of open files leaves after a reserve of 64, or half of it if that is more.
+        tls: as for `listen`, if this is an address. The handshake is made before the handler is called.
 
     Raises:
         ValueError, OSError: as `listen`.
@@ -297,15 +314,23 @@ def serve(
     if max_connections is not None and max_connections < 1:
         raise ValueError(f"max_connections must be 1 or more, not {max_connections}")
     given = isinstance(listener_or_address, Listener)
-    listener = (
-        listener_or_address if isinstance(listener_or_address, Listener) else listen(listener_or_address)
-    )
+    if isinstance(listener_or_address, Listener):
+        if tls is not None:
+            raise ValueError(f"{listener_or_address} was made already: give tls to listen")
+        listener = listener_or_address
+    else:
+        listener = listen(listener_or_address, tls=tls)
     try:
         return Server(listener, handler, name, max_connections)
     except BaseException:
         if not given:
             listener.close()
         raise
+
+
+def _was_left(connection: Socket, error: Exception) -> bool:
+    """Whether a handler failed because its peer has gone, or because its connection was closed."""
+    return isinstance(error, (ConnectionError, Closed)) and (connection.closed or connection.peer_gone)
 
 
 def _connection_limit(asked: int | None) -> int | None:

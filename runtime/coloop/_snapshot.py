@@ -86,6 +86,25 @@ class CoroutinePicture:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsPicture:
+    """What both ends of a TLS connection have agreed on.
+
+    Attributes:
+        version: `TLSv1.3` ...
+        cipher: `TLS_AES_256_GCM_SHA384` ...
+        alpn: the protocol that was chosen for what is inside; None if none was offered.
+        server_name: whom the client asked for (SNI); None if it did not say.
+        peer_subject: whom the peer's certificate is for, if it was verified.
+    """
+
+    version: str
+    cipher: str
+    alpn: str | None
+    server_name: str | None
+    peer_subject: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SocketPicture:
     """One open socket or listener at one moment.
 
@@ -109,6 +128,7 @@ class SocketPicture:
         writer: the coroutine that waits to write.
         owner: the coroutine that made it (0: none).
         age_s: since it was made.
+        tls: what was agreed on with the peer; None without TLS, and before the handshake.
     """
 
     id: int
@@ -127,6 +147,7 @@ class SocketPicture:
     writer: int | None
     owner: int
     age_s: float
+    tls: TlsPicture | None = None
 
 
 @dataclass(frozen=True, slots=True)

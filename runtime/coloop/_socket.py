@@ -29,7 +29,7 @@ from ._endpoint import Endpoint
 from ._errors import Closed
 from ._kernel import kernel_state, reason, tcp_state, told, unread_bytes, unsent_bytes
 from ._poller import READ, WRITE
-from ._snapshot import SocketPicture
+from ._snapshot import SocketPicture, TlsPicture
 from ._timers import check_seconds
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ BY_PEER: Final = "closed by peer"
 SENDFILE_BYTES: Final = 256 * 1024  # by one call; 64 of them, which is a turn, take some 5 ms
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, for no time at all
-_NO_SIGPIPE: Final = getattr(socket, "MSG_NOSIGNAL", 0)
+NO_SIGPIPE: Final = getattr(socket, "MSG_NOSIGNAL", 0)
 _NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ESPIPE})
 _HOW: Final = {"read": socket.SHUT_RD, "write": socket.SHUT_WR, "both": socket.SHUT_RDWR}
 
@@ -235,8 +235,7 @@ class Socket(Endpoint):
 
     def _from_kernel(self, call: Callable[..., T], *args: object) -> T:
         """What `call(*args)` takes from the kernel, as soon as there is anything, or the end."""
-        if self._read_ended is not None:
-            raise Closed(f"{self} was {self._read_ended}: there is nothing more to receive")
+        self._check_receiving()
         watch = self._watch
         while True:
             if watch.readable:
@@ -247,6 +246,10 @@ class Socket(Endpoint):
                 except OSError as error:
                     raise self._failure(error) from None
             self._wait(READ, "recv")
+
+    def _check_receiving(self) -> None:
+        if self._read_ended is not None:
+            raise Closed(f"{self} was {self._read_ended}: there is nothing more to receive")
 
     def _took(self, count: int, asked: int) -> None:
         """`count` bytes came, where `asked` could have."""
@@ -343,14 +346,13 @@ class Socket(Endpoint):
             self._writer = None
 
     def _give(self, data: bytes | bytearray | memoryview) -> int:
-        return self._to_kernel(self._raw.send, data, _NO_SIGPIPE)
+        return self._to_kernel(self._raw.send, data, NO_SIGPIPE)
 
     def _to_kernel(self, call: Callable[..., int], *args: object) -> int:
         """How many bytes `call(*args)` gave to the kernel, as soon as it takes any."""
         watch = self._watch
         while True:
-            if self._write_ended is not None:
-                raise Closed(f"{self} cannot send any more: its sending side was {self._write_ended}")
+            self._check_sending()
             if watch.writable:
                 try:
                     count = call(*args)
@@ -362,6 +364,10 @@ class Socket(Endpoint):
                     self.sent += count
                     return count
             self._wait(WRITE, "send")
+
+    def _check_sending(self) -> None:
+        if self._write_ended is not None:
+            raise Closed(f"{self} cannot send any more: its sending side was {self._write_ended}")
 
     def _give_all(self, data: bytes | bytearray | memoryview) -> None:
         with memoryview(data) as given, given.cast("B") as view:
@@ -446,6 +452,9 @@ class Socket(Endpoint):
             self._write_ended = self._write_ended or ended
         if how != "write":
             self._read_ended = self._read_ended or ended
+        self._shut(how)
+
+    def _shut(self, how: str) -> None:
         with suppress(OSError):  # ENOTCONN: the peer ended both before we came to it
             self._raw.shutdown(_HOW[how])
 
@@ -468,10 +477,15 @@ class Socket(Endpoint):
             if linger == 0:
                 self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
                 return None
+            linger = self._take_leave(linger)
             self._drop_unread()
             return None if linger is None else self._linger(linger)
         finally:
             self._release()
+
+    def _take_leave(self, linger: float | None) -> float | None:
+        """What is said at the end, for which a plain stream has no words; returns what is left of `linger`."""
+        return linger
 
     def _drop_unread(self) -> bool:
         """Read what nobody will: a close over unread data would reset the connection and lose what we sent.
@@ -523,6 +537,11 @@ class Socket(Endpoint):
         return told(errno.ECONNRESET, f"{self} was reset by peer{self._peer_text}")
 
     # -- looking ---------------------------------------------------------------------------------
+
+    @property
+    def tls(self) -> TlsPicture | None:
+        """What was agreed on with the peer of a TLS connection; None for any other."""
+        return None
 
     @property
     def peer_gone(self) -> bool:

@@ -190,7 +190,7 @@ def test_a_thread_that_is_not_there_has_no_stack() -> None:
 
 
 def test_a_dump_is_read_thread_by_thread() -> None:
-    runtime = SimpleNamespace(path=frames._OURS + "_scheduler.py")
+    runtime = SimpleNamespace(path=frames.OURS + "_scheduler.py")
     dump = (
         "Thread 0x000000000000000a (most recent call first):\n"
         f'  File "{runtime.path}", line 3 in park\n'

@@ -1,0 +1,1022 @@
+import errno
+import hashlib
+import io
+import itertools
+import random
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+import coloop
+from coloop import TlsSocket, _tls
+from coloop._connect import connect
+from coloop._listener import listen
+from coloop._server import serve
+from coloop._socket import RECV_BYTES, Socket
+from coloop.testing import MockClock, wait_until_idle
+
+pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("backend")]
+
+LATE_BYTES = 8 << 20  # more than the kernel's buffers hold, so that sends fall short
+ALLOW_CLIENT_RENEGOTIATION = 1 << 8  # ssl.OP_..., of which the library has no name
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def certificate(authority: trustme.CA) -> trustme.LeafCert:
+    return authority.issue_cert("localhost", "127.0.0.1", common_name="test server")
+
+
+@pytest.fixture
+def server_side(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def client_side(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture(params=[ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def version(request: pytest.FixtureRequest, client_side: ssl.SSLContext) -> ssl.TLSVersion:
+    """What the client insists on."""
+    client_side.minimum_version = client_side.maximum_version = request.param
+    return request.param
+
+
+Pair = tuple[TlsSocket, TlsSocket]
+
+
+@pytest.fixture
+def make_pair(server_side: ssl.SSLContext, client_side: ssl.SSLContext) -> Callable[[], Pair]:
+    def make() -> Pair:
+        """A client and the server's end of its connection, after the handshake."""
+        with listen(":0", tls=server_side) as listener:
+            accepting = coloop.go(accept_and_shake_hands, listener)
+            client = connect(listener.address, tls=client_side)
+            assert isinstance(client, TlsSocket)
+            return client, accepting.result()
+
+    return make
+
+
+def accept_and_shake_hands(listener: coloop.Listener) -> TlsSocket:
+    conn = listener.accept()
+    assert isinstance(conn, TlsSocket)
+    conn.handshake()
+    return conn
+
+
+def echo(conn: Socket) -> None:
+    while data := conn.recv():
+        conn.sendall(data)
+
+
+def close_all(*sockets: Socket) -> None:
+    for sock in sockets:
+        sock.close()
+
+
+def left_over() -> tuple[object, ...]:
+    """What there is besides the test: coroutines, sockets, entries in the poller and the waiting there."""
+    scheduler = coloop.current_scheduler()
+    poller: Any = scheduler.poller
+    others = [co.name for co in scheduler.living.values() if co is not scheduler.running]
+    return (
+        *others,
+        *scheduler.sockets.values(),
+        *poller._watches.values(),
+        *([poller.waiting] * poller.waiting),
+    )
+
+
+# -- used as any socket --------------------------------------------------------------------------
+
+
+def test_bytes_pass_both_ways(version: ssl.TLSVersion, make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    ours.sendall(b"question")
+    assert theirs.recv() == b"question"
+    assert theirs.send(b"answer") == 6
+    assert (ours.recv(3), ours.recv(), ours.received, theirs.sent) == (b"ans", b"wer", 6, 6)
+    assert ours.tls is not None
+    assert ours.tls.version == version.name.replace("_", ".")
+    close_all(ours, theirs)
+    assert left_over() == ()
+
+
+def test_all_ways_to_read_are_there(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    theirs.sendall(b"one\r\ntwo\r\nthree")
+    assert ours.peek(3) == b"one"
+    assert ours.recv_until(b"\r\n") == b"one\r\n"
+    assert ours.recv_exactly(5) == b"two\r\n"
+    buffer = bytearray(8)
+    assert ours.recv_into(buffer, 2) == 2
+    assert ours.recv() == b"ree"
+    assert (buffer[:2], ours.received) == (b"th", 15)
+    theirs.close()
+    assert ours.peek() == b""
+    assert ours.recv_into(buffer) == 0
+    with pytest.raises(coloop.Closed, match="was closed by peer"):
+        ours.peek()
+    ours.close()
+
+
+def test_a_file_goes_through_tls_as_well(make_pair: Callable[[], Pair], tmp_path: Path) -> None:
+    """The kernel would send it as it is."""
+    path = tmp_path / "secret"
+    path.write_bytes(random.Random(3).randbytes(300_000))
+    ours, theirs = make_pair()
+    with path.open("rb") as file:
+        sending = coloop.go(ours.sendfile, file, 1000, 200_000)
+        assert theirs.recv_exactly(200_000) == path.read_bytes()[1000:201_000]
+        assert sending.result() == 200_000
+        assert file.tell() == 201_000
+    assert ours.sendfile(io.BytesIO(b"no descriptor")) == 13
+    assert theirs.recv() == b"no descriptor"
+    close_all(ours, theirs)
+
+
+@pytest.mark.parametrize("make", [bytes, bytearray, memoryview, lambda data: memoryview(data).cast("H")])
+def test_any_buffer_can_be_sent(make_pair: Callable[[], Pair], make: Callable[[bytes], Any]) -> None:
+    ours, theirs = make_pair()
+    data = make(b"abcd")
+    assert ours.send(data) == 4
+    ours.sendall(data)
+    assert ours.send(b"") == 0
+    assert theirs.recv_exactly(8) == b"abcdabcd"
+    if isinstance(data, bytearray):
+        data.pop()
+    with pytest.raises(TypeError, match="bytes-like"):
+        ours.sendall("text")  # type: ignore[arg-type]
+    close_all(ours, theirs)
+
+
+def test_one_reads_and_one_writes_and_a_second_is_refused(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    reader = coloop.go(ours.recv)
+    writer = coloop.go(ours.sendall, bytes(LATE_BYTES))
+    with pytest.raises(coloop.Busy, match=f"{ours} is being read by {reader}"):
+        ours.recv()
+    with pytest.raises(coloop.Busy, match=f"{ours} is being written to by {writer}"):
+        ours.send(b"x")
+    assert (reader.waiting_on, writer.waiting_on) == (f"recv {ours}", f"send {ours}")
+    theirs.sendall(b"word")
+    assert reader.result() == b"word"
+    assert len(theirs.recv_exactly(LATE_BYTES)) == LATE_BYTES
+    assert writer.join()
+    with pytest.raises(coloop.WrongThread):
+        coloop.to_thread(ours.recv)
+    with pytest.raises(coloop.WrongThread):
+        coloop.to_thread(ours.handshake)
+    close_all(ours, theirs)
+
+
+def test_a_close_wakes_those_who_wait(
+    make_pair: Callable[[], Pair], fails: Any, mock_clock: MockClock
+) -> None:
+    ours, theirs = make_pair()
+    waiting = [fails(ours.recv), fails(ours.sendall, bytes(LATE_BYTES))]
+    ours.close()
+    for waiter in waiting:
+        assert str(waiter.result()) == f"{ours} was closed by co#1"
+    theirs.close(linger=0)
+    assert left_over() == ()
+
+
+def test_after_a_timeout_nothing_is_lost(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    with pytest.raises(coloop.Timeout, match=rf"^recv {ours}: timed out after 0.001s$"):
+        ours.recv(timeout=0.001)
+    theirs.sendall(b"ab")
+    with pytest.raises(coloop.Timeout):
+        ours.recv_exactly(3, timeout=0.001)
+    theirs.sendall(b"c")
+    assert ours.recv_exactly(3, timeout=5) == b"abc"
+    close_all(ours, theirs)
+
+
+def test_many_connections_at_once(server_side: ssl.SSLContext, client_side: ssl.SSLContext) -> None:
+    def talk(seed: int) -> bool:
+        source = random.Random(seed)
+        payload = source.randbytes(100_000)
+        with connect(server.address, tls=client_side) as conn:
+            writer = coloop.go(send_in_pieces, conn, payload, source)
+            same = conn.recv_exactly(len(payload)) == payload
+            writer.join()
+            return same and conn.recv() == b""
+
+    def send_in_pieces(conn: Socket, payload: bytes, source: random.Random) -> None:
+        while payload:
+            size = source.randrange(1, 30_000)
+            conn.sendall(payload[:size])
+            payload = payload[size:]
+        conn.shutdown("write")
+
+    with serve(":0", echo, tls=server_side) as server:
+        talks = [coloop.go(talk, seed) for seed in range(20)]
+        assert all(each.result() for each in talks)
+
+
+def test_large_transfers_both_ways_hold_little(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    payload = random.Random(5).randbytes(10 << 20)
+    held = []
+
+    def read_slowly(conn: TlsSocket) -> str:
+        digest = hashlib.sha256()
+        for taken in itertools.count(1):
+            data = conn.recv(10_000)
+            if not data:
+                return digest.hexdigest()
+            digest.update(data)
+            held.extend((end._owed_bytes(), end._incoming.pending) for end in (ours, theirs))
+            if taken % 10 == 0:
+                coloop.sleep(0.0001)
+        raise AssertionError
+
+    def write(conn: TlsSocket) -> None:
+        conn.sendall(payload)
+        conn.shutdown("write")
+
+    for conn in (ours, theirs):
+        coloop.go(write, conn)
+    readers = [coloop.go(read_slowly, conn) for conn in (ours, theirs)]
+    assert {reader.result() for reader in readers} == {hashlib.sha256(payload).hexdigest()}
+    assert max(owed for owed, _ in held) <= _tls.SEND_BYTES + 1024  # what makes records of them
+    assert max(pending for _, pending in held) <= RECV_BYTES
+    close_all(ours, theirs)
+
+
+# -- who the peer is -----------------------------------------------------------------------------
+
+
+def test_true_trusts_the_systems_authorities_and_nobody_else(
+    server_side: ssl.SSLContext, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with serve(":0", echo, tls=server_side) as server:
+        with pytest.raises(ssl.SSLCertVerificationError) as caught:
+            connect(server.address, tls=True)
+        assert str(caught.value) == (
+            f"tls with {server.address} failed: certificate verify failed: unable to get local issuer certificate"
+        )
+        assert caught.value.verify_code == 20
+        authority.cert_pem.write_to_path(tmp_path / "authorities.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authorities.pem"))
+        with connect(server.address, tls=True) as conn:
+            conn.sendall(b"x")
+            assert conn.recv() == b"x"
+        assert server.last_trouble is not None
+        assert server.last_trouble.endswith("the peer refuses: unknown ca")
+
+
+def test_the_certificate_must_be_for_the_host(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext
+) -> None:
+    with serve(":0", echo, tls=server_side) as server:
+        port = server.address.port
+        with pytest.raises(
+            ssl.SSLCertVerificationError, match=r"certificate is not valid for 'example\.org'$"
+        ):
+            connect(server.address, tls=client_side, server_hostname="example.org")
+        connect(("localhost", port), tls=client_side).close()
+        connect(server.address, tls=client_side, server_hostname="localhost").close()
+    assert left_over() == ()
+
+
+def test_what_was_agreed_on_can_be_read(server_side: ssl.SSLContext, client_side: ssl.SSLContext) -> None:
+    server_side.set_alpn_protocols(["h2", "echo"])
+    client_side.set_alpn_protocols(["echo"])
+    with listen(":0", tls=server_side) as listener:
+        accepting = coloop.go(listener.accept)
+        connecting = coloop.go(connect, listener.address, tls=client_side, server_hostname="localhost")
+        theirs = accepting.result()
+        assert theirs.tls is None
+        assert theirs.info().tls is None
+        theirs.handshake()
+        ours = connecting.result()
+    assert ours.tls == coloop.TlsPicture(
+        version="TLSv1.3",
+        cipher="TLS_AES_256_GCM_SHA384",
+        alpn="echo",
+        server_name="localhost",
+        peer_subject=f"organizationName=trustme v{trustme.__version__}, organizationalUnitName="
+        f"{ours.tls.peer_subject.partition('organizationalUnitName=')[2]}",
+    )
+    assert ours.tls.peer_subject.endswith("commonName=test server")
+    assert theirs.tls.alpn == "echo"
+    assert theirs.tls.server_name == "localhost"
+    assert theirs.tls.peer_subject is None
+    assert ours.info().tls == ours.tls
+    assert repr(ours) == f"<TlsSocket#{ours.id} tcp {ours.local} - {ours.peer} open>"
+    plain, other = coloop.testing.socket_pair()
+    assert plain.tls is None
+    close_all(ours, theirs, plain, other)
+
+
+def test_a_context_that_looks_at_names_itself_still_does(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext
+) -> None:
+    seen = []
+    server_side.sni_callback = lambda stream, name, context: seen.append(name)
+    with serve(":0", echo, tls=server_side) as one, serve(":0", echo, tls=server_side) as two:
+        for server in (one, two):
+            connect(server.address, tls=client_side, server_hostname="localhost").close()
+        assert seen == ["localhost", "localhost"]
+
+
+# -- the handshake -------------------------------------------------------------------------------
+
+
+def test_a_silent_client_holds_up_nobody(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext, mock_clock: MockClock, observer: Any
+) -> None:
+    mock_clock.autojump = False
+    called = []
+    with serve(
+        ":0", lambda conn: (called.append(conn.peer), echo(conn)), tls=server_side, name="s"
+    ) as server:
+        silent = connect(server.address)
+        with connect(server.address, tls=client_side) as conn:
+            conn.sendall(b"served")
+            assert conn.recv() == b"served"
+            assert called == [conn.local]
+            assert [co.waiting_on for co in coloop.snapshot().coroutines if co.name == "s/c1"] == [
+                f"handshake {server.connections[0]}"
+            ]
+            mock_clock.advance(10)
+            assert silent.recv() == b""
+        assert observer.warnings == [f"s: tls handshake with {silent.local}: timed out after 10s"]
+        assert server.failed == 0
+        silent.close()
+    assert left_over() == ()
+
+
+def test_the_time_for_a_handshake_is_counted_once(server_side: ssl.SSLContext, mock_clock: MockClock) -> None:
+    with listen(":0", tls=server_side) as listener, connect(listener.address), listener.accept() as conn:
+        with pytest.raises(coloop.Timeout, match=rf"^recv {conn}: timed out after 3s$"):
+            conn.recv(timeout=3)
+        with pytest.raises(coloop.Timeout, match=r"^tls handshake with .*: timed out after 10s$"):
+            conn.recv(timeout=60)
+        assert mock_clock.now() == pytest.approx(10)
+        with pytest.raises(coloop.Timeout, match="tls handshake"):
+            conn.send(b"x")
+        assert mock_clock.now() == pytest.approx(10)
+
+
+def test_a_handshake_has_the_time_that_it_is_given(
+    server_side: ssl.SSLContext, mock_clock: MockClock
+) -> None:
+    with listen(":0", tls=server_side) as listener, connect(listener.address), listener.accept() as conn:
+        assert isinstance(conn, TlsSocket)
+        with pytest.raises(coloop.Timeout, match=r"^tls handshake with .*: timed out after 60s$"):
+            conn.handshake(60)
+        assert mock_clock.now() == pytest.approx(60)
+
+
+def test_reader_and_writer_share_the_handshake(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext
+) -> None:
+    with listen(":0", tls=server_side) as listener:
+        connecting = coloop.go(connect, listener.address, tls=client_side)
+        theirs = listener.accept()
+        reader = coloop.go(theirs.recv)
+        writer = coloop.go(theirs.sendall, b"from the writer")
+        ours = connecting.result()
+        ours.sendall(b"to the reader")
+        assert ours.recv() == b"from the writer"
+        assert reader.result() == b"to the reader"
+        assert writer.join()
+        close_all(ours, theirs)
+
+
+@pytest.mark.parametrize("gone", [0, 1], ids=["first", "second"])
+def test_who_is_cancelled_in_a_handshake_leaves_it_to_the_other(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext, gone: int
+) -> None:
+    with listen(":0", tls=server_side) as listener:
+        raw = socket.create_connection((listener.address.host, listener.address.port))
+        theirs = listener.accept()
+        both = [coloop.go(theirs.recv), coloop.go(theirs.sendall, b"hello")]
+        wait_until_idle()
+        both[gone].cancel()
+
+        def talk() -> bytes:
+            with client_side.wrap_socket(raw, server_hostname="localhost") as peer:
+                peer.sendall(b"hello")
+                return b"hello" if gone else peer.recv(100)
+
+        assert coloop.to_thread(talk) == b"hello"
+        both[1 - gone].join()
+        assert [co.state for co in both] == (["cancelled", "done"] if gone == 0 else ["done", "cancelled"])
+        theirs.close()
+
+
+@pytest.mark.parametrize("end", ["cancel", "kill", "timeout"])
+def test_a_connect_that_is_stopped_in_its_handshake_leaves_nothing(
+    client_side: ssl.SSLContext, mock_clock: MockClock, end: str, fails: Any
+) -> None:
+    with listen(":0") as silent:
+        connecting = fails(lambda: connect(silent.address, tls=client_side, timeout=5))
+        accepted = silent.accept()
+        wait_until_idle()
+        assert connecting.waiting_on.startswith("handshake socket#")
+        if end == "cancel":
+            connecting.cancel()
+        elif end == "kill":
+            assert coloop.current_scheduler().kill(connecting) == "ended"
+        else:
+            assert str(connecting.result()) == f"connect {silent.address}: timed out after 5s"
+        connecting.join()
+        accepted.close()
+    assert left_over() == ()
+
+
+def test_a_server_that_stops_ends_handshakes(server_side: ssl.SSLContext) -> None:
+    with serve(":0", echo, tls=server_side) as server, connect(server.address) as silent:
+        wait_until_idle()
+        assert len(server.connections) == 1
+        assert server.stop() is False
+        assert silent.recv() == b""
+    assert left_over() == ()
+
+
+def test_who_is_one_too_many_is_turned_away_without_a_handshake(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext, observer: Any
+) -> None:
+    """A handshake takes the client's time, and the server accepts nobody meanwhile."""
+    with (
+        serve(":0", echo, tls=server_side, max_connections=1) as server,
+        connect(server.address, tls=client_side),
+        connect(server.address) as second,
+    ):
+        assert second.recv() == b""
+        assert server.rejected == 1
+        assert len(observer.warnings) == 1
+
+
+# -- what goes wrong -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [b"220 mail.example.org ESMTP\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_a_server_that_does_not_speak_tls_is_told(client_side: ssl.SSLContext, words: bytes) -> None:
+    with serve(":0", lambda conn: (conn.sendall(words), conn.recv())) as server:
+        with pytest.raises(ssl.SSLError) as caught:
+            connect(server.address, tls=client_side)
+        assert str(caught.value) == f"tls with {server.address} failed: the peer does not speak TLS"
+        assert caught.value.reason == "WRONG_VERSION_NUMBER"
+    assert left_over() == ()
+
+
+def test_a_server_that_hangs_up_is_told(client_side: ssl.SSLContext) -> None:
+    with serve(":0", lambda conn: conn.recv(1)) as server:
+        with pytest.raises(ConnectionError) as caught:
+            connect(server.address, tls=client_side)
+        assert str(server.address) in str(caught.value)
+
+
+@pytest.mark.parametrize("words", [b"GET / HTTP/1.1\r\n\r\n", b"hello, is anybody there?\n"])
+def test_a_client_that_does_not_speak_tls_is_told(
+    server_side: ssl.SSLContext, observer: Any, words: bytes
+) -> None:
+    with serve(":0", echo, tls=server_side, name="s") as server, connect(server.address) as client:
+        client.sendall(words)
+        wait_until_idle()
+        assert observer.warnings == [f"s: tls with {client.local} failed: the peer does not speak TLS"]
+        assert (server.failed, server.connections) == (0, ())
+
+
+def test_a_client_that_just_leaves_disturbs_nobody(server_side: ssl.SSLContext, observer: Any) -> None:
+    with serve(":0", echo, tls=server_side, name="s") as server:
+        connect(server.address).close()
+        connect(server.address).close(linger=0)
+        wait_until_idle()
+        outcomes = [str(dead.outcome) for dead in coloop.snapshot().dead if dead.name.startswith("s/")]
+        assert "the peer left in the midst of the handshake" in outcomes[0]
+        assert "was reset by peer" in outcomes[1]
+        assert (observer.warnings, server.failed) == ([], 0)
+
+
+def test_versions_that_do_not_meet_are_told(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext, observer: Any
+) -> None:
+    server_side.minimum_version = ssl.TLSVersion.TLSv1_3
+    client_side.maximum_version = ssl.TLSVersion.TLSv1_2
+    with serve(":0", echo, tls=server_side, name="s") as server:
+        with pytest.raises(ssl.SSLError, match=r"failed: the peer refuses: protocol version$"):
+            connect(server.address, tls=client_side)
+        wait_until_idle()
+        assert observer.warnings[0].endswith("failed: unsupported protocol")
+
+
+def test_a_fault_is_told_to_whoever_asks_again(server_side: ssl.SSLContext) -> None:
+    with listen(":0", tls=server_side) as listener, connect(listener.address) as client:
+        client.sendall(b"no tls at all\n")
+        conn = listener.accept()
+        for call in (conn.recv, lambda: conn.send(b"x"), conn.recv):
+            with pytest.raises(ssl.SSLError, match="the peer does not speak TLS") as caught:
+                call()
+            assert caught.value.reason == "WRONG_VERSION_NUMBER"
+        assert conn.state == "broken"
+        conn.close()
+        assert conn.state == "closed"
+
+
+def test_garbage_in_the_midst_of_the_stream_is_an_error(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    theirs.sendall(b"good")
+    theirs._raw.send(b"\x17\x03\x03\x00\x20" + bytes(32))
+    assert ours.recv() == b"good"
+    with pytest.raises(ssl.SSLError, match=f"^tls with {ours.peer} failed: "):
+        ours.recv()
+    with pytest.raises(ssl.SSLError, match=r"the peer refuses: bad record mac$"):
+        theirs.recv()
+    close_all(ours, theirs)
+
+
+# -- ends ----------------------------------------------------------------------------------------
+
+
+def test_an_end_is_given_once(version: ssl.TLSVersion, make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    theirs.sendall(b"last words")
+    theirs.close()
+    assert (ours.recv(), ours.recv()) == (b"last words", b"")
+    for _ in range(2):
+        with pytest.raises(coloop.Closed, match=rf"^{ours} was closed by peer"):
+            ours.recv()
+    assert ours.state == "closed by peer"
+    ours.close()
+
+
+def test_an_end_that_only_tcp_tells_of_is_an_error(
+    version: ssl.TLSVersion, make_pair: Callable[[], Pair]
+) -> None:
+    ours, theirs = make_pair()
+    theirs.sendall(b"the first half")
+    theirs.abandon()
+    assert ours.recv() == b"the first half"
+    for read in (ours.recv, ours.peek, lambda: ours.recv_exactly(1)):
+        with pytest.raises(
+            ConnectionAbortedError, match=rf"^{ours} was cut off {ours.peer}: the stream ended"
+        ) as caught:
+            read()
+        assert caught.value.errno == errno.ECONNABORTED
+    assert ours.peer_gone
+    ours.close()
+
+
+def test_a_client_that_cuts_the_stream_off_is_no_failure_of_the_handler(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext
+) -> None:
+    with serve(":0", echo, tls=server_side) as server:
+        client = connect(server.address, tls=client_side)
+        client.sendall(b"x")
+        assert client.recv() == b"x"
+        client.abandon()
+        wait_until_idle()
+        assert (server.failed, server.connections) == (0, ())
+
+
+def test_a_reset_is_told_as_one(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    theirs.close(linger=0)
+    for _ in range(2):
+        with pytest.raises(ConnectionResetError, match=f"^{ours} was reset by peer"):
+            ours.recv()
+    assert ours.state == "reset"
+    ours.close()
+
+
+def test_half_close_loses_nothing_that_is_on_its_way(
+    version: ssl.TLSVersion, make_pair: Callable[[], Pair]
+) -> None:
+    """The library's way to say the end drops what it finds unread."""
+    ours, theirs = make_pair()
+    payload = random.Random(9).randbytes(50_000)
+    theirs.sendall(payload)
+    assert ours.recv(100) == payload[:100]
+    ours.shutdown("write")
+    ours.shutdown("write")
+    assert ours.state == "half-closed"
+    assert theirs.recv() == b""
+    theirs.sendall(b"answer")
+    theirs.close()
+    assert ours.recv_exactly(len(payload) - 100 + 6) == payload[100:] + b"answer"
+    assert ours.recv() == b""
+    with pytest.raises(coloop.Closed, match="its sending side was shut down by co#1"):
+        ours.send(b"x")
+    ours.close()
+
+
+def test_a_shutdown_ends_the_waits_of_its_direction(make_pair: Callable[[], Pair], fails: Any) -> None:
+    ours, theirs = make_pair()
+    reader = coloop.go(ours.recv)
+    sender = fails(ours.sendall, bytes(LATE_BYTES))
+    ours.shutdown("read")
+    assert reader.result() == b""
+    with pytest.raises(coloop.Closed, match="was shut down by co#1"):
+        ours.recv()
+    shutting = coloop.go(ours.shutdown, "both")
+    assert shutting.waiting_on == f"shutdown {ours}"
+    taken = 0
+    while data := theirs.recv():
+        taken += len(data)
+    assert taken == ours.sent < LATE_BYTES
+    assert isinstance(sender.result(), coloop.Closed)
+    assert shutting.join()
+    with pytest.raises(ValueError, match="how must be"):
+        ours.shutdown("sideways")  # type: ignore[arg-type]
+    close_all(ours, theirs)
+
+
+def test_a_shutdown_before_the_handshake_makes_it(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext
+) -> None:
+    with listen(":0", tls=server_side) as listener:
+        connecting = coloop.go(connect, listener.address, tls=client_side)
+        with listener.accept() as conn:
+            conn.shutdown("write")
+            with connecting.result() as client:
+                assert client.recv() == b""
+
+
+# -- what an interrupted writer leaves -----------------------------------------------------------
+
+
+def test_what_a_writer_left_unsent_goes_out_with_the_next_call(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    payload = random.Random(11).randbytes(LATE_BYTES)
+    with pytest.raises(coloop.Timeout, match=rf"^send {ours}: timed out after 0.01s$"):
+        ours.sendall(payload, timeout=0.01)
+    assert ours._owed_bytes() > 0
+    kept = ours.sent
+    sending = coloop.go(ours.sendall, b" and the next")
+    assert theirs.recv_exactly(kept + 13) == payload[:kept] + b" and the next"
+    assert sending.join()
+    assert ours._owed_bytes() == 0
+    close_all(ours, theirs)
+
+
+@pytest.mark.parametrize("limit", [_tls.MAX_OWED_BYTES, 0], ids=["reads on", "owes too much"])
+def test_a_reader_gives_what_a_writer_left(
+    make_pair: Callable[[], Pair], monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(_tls, "MAX_OWED_BYTES", limit)
+    ours, theirs = make_pair()
+    writer = coloop.go(ours.sendall, bytes(LATE_BYTES))
+    wait_until_idle()
+    writer.cancel()
+    writer.join()
+    reader = coloop.go(ours.recv)
+    assert len(theirs.recv_exactly(ours.sent)) == ours.sent
+    theirs.sendall(b"thanks")
+    assert reader.result() == b"thanks"
+    close_all(ours, theirs)
+
+
+def test_two_that_were_stopped_in_a_send_can_still_read(make_pair: Callable[[], Pair]) -> None:
+    """Both kernels are full: if readers insisted on giving first what they owe, nobody would ever read."""
+    ours, theirs = make_pair()
+    for conn in (ours, theirs):
+        with pytest.raises(coloop.Timeout):
+            conn.sendall(bytes(LATE_BYTES), timeout=0.01)
+    assert len(ours.recv_exactly(100_000)) == 100_000
+    close_all(ours)
+    theirs.abandon()
+
+
+def test_a_writer_comes_while_a_reader_waits_for_room(make_pair: Callable[[], Pair]) -> None:
+    """Both wait for the same direction; the reader goes away."""
+    ours, theirs = make_pair()
+    first = coloop.go(ours.sendall, bytes(LATE_BYTES))
+    wait_until_idle()
+    first.cancel()
+    first.join()
+    reader = coloop.go(ours.recv)
+    writer = coloop.go(ours.sendall, b"next")
+    wait_until_idle()
+    assert (reader.waiting_on, writer.waiting_on) == (f"recv {ours}", f"send {ours}")
+    kept = ours.sent
+    reader.cancel()
+    assert theirs.recv_exactly(kept + 4).endswith(b"next")
+    assert writer.join()
+    close_all(ours, theirs)
+    assert left_over() == ()
+
+
+# -- closing -------------------------------------------------------------------------------------
+
+
+def test_a_close_says_the_end_to_a_late_reader_too(make_pair: Callable[[], Pair]) -> None:
+    """The kernel has no room for it at first."""
+    ours, theirs = make_pair()
+    with pytest.raises(coloop.Timeout):
+        ours.sendall(bytes(LATE_BYTES), timeout=0.01)
+    closing = coloop.go(ours.close)
+    assert closing.waiting_on == f"close {ours}"
+    assert len(theirs.recv_exactly(ours.sent)) == ours.sent
+    assert theirs.recv() == b""
+    assert closing.result() is None
+    theirs.close()
+    assert left_over() == ()
+
+
+def test_a_close_gives_up_on_a_peer_that_does_not_read(
+    make_pair: Callable[[], Pair], mock_clock: MockClock
+) -> None:
+    ours, theirs = make_pair()
+    with pytest.raises(coloop.Timeout):
+        ours.sendall(bytes(LATE_BYTES), timeout=1)
+    assert ours.close() is None
+    assert mock_clock.now() == pytest.approx(1 + 10)
+    with pytest.raises(ConnectionAbortedError):
+        while theirs.recv():
+            pass
+    theirs.close()
+
+
+def test_close_with_time(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    ours.sendall(b"x" * 100_000)
+    assert ours.close(linger=30) is True
+    assert len(theirs.recv_exactly(100_000)) == 100_000
+    assert theirs.recv() == b""
+    theirs.close()
+
+
+def test_close_with_time_is_false_when_the_time_is_over(
+    make_pair: Callable[[], Pair], mock_clock: MockClock
+) -> None:
+    ours, theirs = make_pair()
+    with pytest.raises(coloop.Timeout):
+        ours.sendall(bytes(LATE_BYTES), timeout=1)
+    assert ours.close(linger=5) is False
+    assert mock_clock.now() == pytest.approx(1 + 5)
+    theirs.close(linger=0)
+
+
+def test_a_cancelled_close_is_a_close(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    with pytest.raises(coloop.Timeout):
+        ours.sendall(bytes(LATE_BYTES), timeout=0.01)
+    closing = coloop.go(ours.close)
+    closing.cancel()
+    closing.join()
+    assert ours.fileno() == -1
+    theirs.close(linger=0)
+    assert left_over() == ()
+
+
+def test_close_before_the_handshake_says_nothing(server_side: ssl.SSLContext) -> None:
+    with listen(":0", tls=server_side) as listener, connect(listener.address) as client:
+        listener.accept().close()
+        assert client.recv() == b""
+
+
+# -- misuse --------------------------------------------------------------------------------------
+
+
+def test_what_makes_no_sense_is_refused_before_anything_is_opened(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext
+) -> None:
+    for error, text, call in (
+        (ValueError, "server_hostname is for tls", lambda: connect(":1", server_hostname="a")),
+        (ValueError, "server_hostname is for tls", lambda: connect(":1", tls=False, server_hostname="a")),
+        (TypeError, "tls must be True or an ssl.SSLContext, not 1", lambda: connect(":1", tls=1)),
+        (
+            ValueError,
+            "a context for clients, this one is for servers",
+            lambda: connect(":1", tls=server_side),
+        ),
+        (
+            ValueError,
+            "tls is for streams, udp:.* is for datagrams",
+            lambda: connect("udp:127.0.0.1:1", tls=True),
+        ),
+        (ValueError, "unix:/x has no host name", lambda: connect("unix:/x", tls=True)),
+        (
+            TypeError,
+            "tls must be an ssl.SSLContext with a certificate, not True",
+            lambda: listen(":0", tls=True),
+        ),
+        (ValueError, "a context for servers, this one is for clients", lambda: listen(":0", tls=client_side)),
+    ):
+        with pytest.raises(error, match=text):
+            call()
+    with listen(":0") as listener, pytest.raises(ValueError, match="give tls to listen"):
+        serve(listener, echo, tls=server_side)
+    assert left_over() == ()
+
+
+def test_unix_sockets_can_have_it_too(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext, tmp_path: Path
+) -> None:
+    address = f"unix:{tmp_path / 's'}"
+    with (
+        serve(address, echo, tls=server_side),
+        connect(address, tls=client_side, server_hostname="localhost") as conn,
+    ):
+        conn.sendall(b"x" * 100_000)
+        assert len(conn.recv_exactly(100_000)) == 100_000
+
+
+# -- real peers ----------------------------------------------------------------------------------
+
+
+def test_the_librarys_own_client(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext, version: Any
+) -> None:
+    payload = random.Random(13).randbytes(1 << 20)
+
+    def talk() -> bytes:
+        with (
+            socket.create_connection((server.address.host, server.address.port)) as raw,
+            client_side.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False) as peer,
+        ):
+            got = bytearray()
+            for place in range(0, len(payload), 50_000):
+                peer.sendall(payload[place : place + 50_000])
+                got += read_exactly(peer, min(50_000, len(payload) - place))
+            peer.unwrap().close()
+            return bytes(got)
+
+    with serve(":0", echo, tls=server_side) as server:
+        assert coloop.to_thread(talk) == payload
+
+
+def read_exactly(peer: ssl.SSLSocket, size: int) -> bytes:
+    got = b""
+    while len(got) < size:
+        got += peer.recv(size - len(got))
+    return got
+
+
+def test_the_librarys_own_server(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext, version: Any
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as raw:
+
+        def answer() -> bytes:
+            accepted, _ = raw.accept()
+            with server_side.wrap_socket(accepted, server_side=True, suppress_ragged_eofs=False) as peer:
+                question = bytearray()
+                while data := peer.recv(65536):
+                    question += data
+                peer.sendall(question[::-1])
+                peer.unwrap().close()
+            return bytes(question)
+
+        answering = coloop.go(coloop.to_thread, answer)
+        payload = random.Random(17).randbytes(1 << 20)
+        with connect(raw.getsockname(), tls=client_side) as conn:
+            conn.sendall(payload)
+            conn.shutdown("write")
+            assert conn.recv_exactly(len(payload)) == payload[::-1]
+            assert conn.recv() == b""
+        assert answering.result() == payload
+
+
+@pytest.fixture
+def pem(certificate: trustme.LeafCert, authority: trustme.CA, tmp_path: Path) -> dict[str, Path]:
+    """Files for other programs."""
+    paths = {name: tmp_path / f"{name}.pem" for name in ("chain", "key", "authority")}
+    certificate.cert_chain_pems[0].write_to_path(paths["chain"])
+    certificate.private_key_pem.write_to_path(paths["key"])
+    authority.cert_pem.write_to_path(paths["authority"])
+    return paths
+
+
+CLIENTS = {
+    "openssl": lambda host, port, ca: (
+        *("s_client", "-quiet", "-connect", f"{host}:{port}", "-CAfile", ca, "-verify_return_error"),
+        *("-verify_ip", host, "-no_ign_eof"),
+    ),
+    "ncat": lambda host, port, ca: (
+        "--ssl-verify",
+        "--ssl-trustfile",
+        ca,
+        "--ssl-servername",
+        "localhost",
+        host,
+        port,
+    ),
+    "socat": lambda host, port, ca: ("-", f"OPENSSL:{host}:{port},cafile={ca},commonname=localhost"),
+}
+
+
+@pytest.mark.parametrize("program", CLIENTS)
+def test_other_clients_are_served(
+    program: str, server_side: ssl.SSLContext, pem: dict[str, Path], start_peer: Any
+) -> None:
+    def greet(conn: Socket) -> None:
+        conn.sendall(b"you said " + conn.recv_until(b"\n"))
+
+    with serve(":0", greet, tls=server_side) as server:
+        address = server.address
+        peer = start_peer(program, *CLIENTS[program](address.host, address.port, pem["authority"]))
+        peer.stdin.write(b"hello\n")
+        peer.stdin.flush()
+        assert coloop.to_thread(peer.stdout.readline) == b"you said hello\n"
+        coloop.to_thread(peer.stdin.close)
+        coloop.to_thread(peer.wait)
+        peer.stdin = None
+
+
+def start_server(program: str, port: int, pem: dict[str, Path], start_peer: Any) -> Any:
+    chain, key = pem["chain"], pem["key"]
+    commands = {
+        "openssl": ("s_server", "-accept", port, "-cert", chain, "-key", key, "-rev", "-naccept", 1),
+        "ncat": (
+            "-l",
+            "--ssl",
+            "--ssl-cert",
+            chain,
+            "--ssl-key",
+            key,
+            "127.0.0.1",
+            port,
+            "--exec",
+            "/bin/cat",
+        ),
+        "socat": (f"OPENSSL-LISTEN:{port},bind=127.0.0.1,cert={chain},key={key},verify=0", "EXEC:cat"),
+    }
+    return start_peer(program, *commands[program])
+
+
+@pytest.mark.parametrize("program", ["openssl", "ncat", "socat"])
+def test_other_servers_are_understood(
+    program: str, client_side: ssl.SSLContext, pem: dict[str, Path], start_peer: Any
+) -> None:
+    with listen(":0") as free:
+        port = free.address.port
+    start_server(program, port, pem, start_peer)
+    with connect_when_there(port, client_side) as conn:
+        conn.sendall(b"level\n")
+        assert conn.recv_until(b"\n") == b"level\n"
+
+
+def connect_when_there(port: int, context: ssl.SSLContext) -> Socket:
+    while True:
+        try:
+            return connect(f"127.0.0.1:{port}", tls=context)
+        except ConnectionRefusedError:
+            coloop.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("option", "command", "said"),
+    [
+        ("-tls1_3", b"K", b"KEYUPDATE\n"),
+        ("-tls1_3", b"k", b"KEYUPDATE\n"),
+        ("-tls1_2", b"R", b"RENEGOTIATING\n"),
+    ],
+)
+def test_keys_may_change_on_the_way(
+    option: str,
+    command: bytes,
+    said: bytes,
+    server_side: ssl.SSLContext,
+    pem: dict[str, Path],
+    start_peer: Any,
+) -> None:
+    """Reading makes us write, while another writes; OpenSSL itself cannot take data while it renegotiates."""
+    server_side.options |= ALLOW_CLIENT_RENEGOTIATION
+    with listen(":0", tls=server_side) as listener:
+        where = f"127.0.0.1:{listener.address.port}"
+        peer = start_peer("openssl", "s_client", option, "-connect", where, "-CAfile", pem["authority"])
+        with listener.accept() as conn:
+            conn.handshake()
+            pouring = coloop.go(conn.sendall, b"" if command == b"R" else bytes(LATE_BYTES))
+            draining = coloop.go(coloop.to_thread, peer.stdout.read)
+            try:
+                for number in range(3):
+                    send_line(peer, command)
+                    asking = coloop.go(conn.recv_until, b"\n", timeout=20)
+                    while coloop.to_thread(peer.stderr.readline) != said:
+                        pass
+                    send_line(peer, b"line %d" % number)
+                    assert asking.result() == b"line %d\n" % number
+                assert pouring.join(20)
+            finally:
+                peer.kill()
+            draining.join()
+
+
+def send_line(peer: Any, text: bytes) -> None:
+    peer.stdin.write(text + b"\n")
+    peer.stdin.flush()
