@@ -580,6 +580,17 @@ def test_an_end_that_only_tcp_tells_of_is_an_error(
     ours.close()
 
 
+def test_a_fault_that_the_reader_meets_ends_the_writer_too(make_pair: Callable[[], Pair], fails: Any) -> None:
+    ours, theirs = make_pair()
+    writer = fails(ours.sendall, bytes(LATE_BYTES))
+    theirs._raw.shutdown(socket.SHUT_WR)
+    with pytest.raises(ConnectionAbortedError):
+        ours.recv()
+    assert isinstance(writer.result(), ConnectionAbortedError)
+    close_all(ours)
+    theirs.close(linger=0)
+
+
 def test_a_client_that_cuts_the_stream_off_is_no_failure_of_the_handler(
     server_side: ssl.SSLContext, client_side: ssl.SSLContext
 ) -> None:
@@ -641,6 +652,16 @@ def test_a_shutdown_ends_the_waits_of_its_direction(make_pair: Callable[[], Pair
     assert shutting.join()
     with pytest.raises(ValueError, match="how must be"):
         ours.shutdown("sideways")  # type: ignore[arg-type]
+    close_all(ours, theirs)
+
+
+def test_both_directions_end_although_something_is_unread(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    theirs.sendall(bytes(20_000))
+    ours.recv(100)
+    ours.shutdown("both")
+    assert ours.state == "ended"
+    assert theirs.recv() == b""
     close_all(ours, theirs)
 
 
@@ -779,6 +800,20 @@ def test_a_cancelled_close_is_a_close(make_pair: Callable[[], Pair]) -> None:
     closing.join()
     assert ours.fileno() == -1
     theirs.close(linger=0)
+    assert left_over() == ()
+
+
+def test_a_server_that_stops_waits_for_nobodys_goodbye(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext, mock_clock: MockClock
+) -> None:
+    with serve(":0", lambda conn: conn.sendall(bytes(LATE_BYTES)), tls=server_side) as server:
+        client = connect(server.address, tls=client_side)
+        wait_until_idle()
+        assert server.stop() is False
+        assert mock_clock.now() == pytest.approx(1)
+        coloop.sleep(0.1)  # the longest nap
+        assert server.connections == ()
+        client.close(linger=0)
     assert left_over() == ()
 
 
