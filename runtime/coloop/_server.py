@@ -262,9 +262,11 @@ class Server:
                 self._scheduler.watch(me, _heard)
             raise
         finally:
-            del self._connections[me]
-            connection.close()
-            self._emptied.set()
+            try:
+                connection.close()  # with TLS this may take its time, until `stop` loses patience
+            finally:
+                del self._connections[me]
+                self._emptied.set()
 
     def _shake_hands(self, connection: TlsSocket) -> None:
         """Here and not in the handler: it is not at fault if this fails. Clients that just leave are not told of."""

@@ -43,6 +43,7 @@ FAREWELL_S: Final = 10.0  # for a peer that reads so slowly that not even the cl
 SEND_BYTES: Final = 65536  # of plain text made into records at once; a record holds 16384
 MAX_OWED_BYTES: Final = 2 * SEND_BYTES  # to a peer that makes us answer and does not read the answers
 
+_NOTHING: Final = memoryview(b"")
 _NOT_TLS: Final = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL"}
 )
@@ -84,7 +85,7 @@ class TlsSocket(Socket):
         super().__init__(raw, role, peer, file=file)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._unsent = memoryview(b"")
+        self._unsent = _NOTHING
         self._line = WaitQueue()
         self._fault: OSError | None = None
         self._deadline: float | None = None
@@ -156,13 +157,14 @@ class TlsSocket(Socket):
 
     def _peek(self, n: int) -> bytes:
         if not self._ahead:
-            self._read_pending(n)
+            data = self._decrypted(n)
+            if not data:
+                self._meet_the_end()
+            self._keep(data)
         return bytes(self._ahead[:n])
 
-    def _read_pending(self, n: int) -> None:
-        data = self._decrypted(n)
-        if not data:
-            self._meet_the_end()
+    def _keep(self, data: bytes) -> None:
+        """For the next `recv`."""
         self.received += len(data)
         self._ahead += data
 
@@ -203,10 +205,7 @@ class TlsSocket(Socket):
 
     def _ask(self, call: Callable[..., Any], *args: object) -> Any:
         """`call(*args)` of the TLS object's; SSLWantReadError if it needs more from the peer."""
-        if self._reset:
-            raise self._reset_error()
-        if self._fault is not None:
-            raise _again(self._fault)
+        self._check_whole()
         try:
             return call(*args)
         except ssl.SSLWantReadError:
@@ -217,7 +216,14 @@ class TlsSocket(Socket):
             self._fault = self._fault_of(error)
         with suppress(OSError):
             self._push()  # the alert that tells the peer why
+        self._rouse(WRITE)
         raise _again(self._fault)
+
+    def _check_whole(self) -> None:
+        if self._reset:
+            raise self._reset_error()
+        if self._fault is not None:
+            raise _again(self._fault)
 
     def _push(self) -> bool:
         """Give the kernel what it takes of the records; True if that was all."""
@@ -231,11 +237,11 @@ class TlsSocket(Socket):
             except BlockingIOError:
                 self._watch.writable = False
             except OSError as error:
-                self._unsent = memoryview(b"")
+                self._unsent = _NOTHING
                 self._outgoing.read()
                 raise self._failure(error) from None
             else:
-                self._unsent = self._unsent[count:]
+                self._unsent = self._unsent[count:] or _NOTHING  # an empty slice would hold the rest
         return True
 
     def _pull(self) -> bool:
@@ -280,6 +286,14 @@ class TlsSocket(Socket):
         """Park until the kernel has taken all."""
         while not self._push():
             self._wait_for(WRITE, verb)
+            self._check_whole()
+
+    def _rouse(self, direction: int) -> None:
+        """Have whoever waits for `direction` look again, at other things than the kernel's."""
+        waiter = self._watch.reader if direction == READ else self._watch.writer
+        if waiter is not None:
+            self._scheduler.wake(waiter)
+        self._line.wake_all()
 
     def _wait_for(self, directions: int, verb: str) -> None:
         """Park until one of `directions` may go on, or until whoever waits for that already has heard."""
@@ -305,9 +319,7 @@ class TlsSocket(Socket):
 
     def _shut(self, how: str) -> None:
         if how != "write":
-            if self._watch.reader is not None:
-                self._scheduler.wake(self._watch.reader)
-            self._line.wake_all()
+            self._rouse(READ)
         if how != "read":
             self._establish()
             self._say_end()
@@ -319,11 +331,11 @@ class TlsSocket(Socket):
         The TLS object then looks for the peer's at once and drops what it finds instead, but we go on reading:
         so all that has come is taken out of its sight.
         """
-        if self._said_end or self._fault is not None:
+        if self._said_end:
             return
         self._said_end = True
         if self._stream.pending():
-            self._read_pending(self._stream.pending())
+            self._keep(self._stream.read(self._stream.pending()))
         held = self._incoming.read()
         with suppress(ssl.SSLError):
             self._stream.unwrap()
@@ -334,7 +346,7 @@ class TlsSocket(Socket):
         """Send what is left and the close_notify, by naps; the poller has forgotten us. Returns what time is left."""
         clock = self._scheduler.clock
         deadline = clock.now() + (FAREWELL_S if linger is None else linger)
-        if self._agreed is not None and not self._reset:
+        if self._agreed is not None and self._fault is None and not self._reset:
             self._say_end()
             with suppress(OSError):
                 self._flush_by_naps(deadline)

@@ -5,6 +5,8 @@ import itertools
 import random
 import socket
 import ssl
+import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import coloop
 from coloop import TlsSocket, _tls
 from coloop._connect import connect
 from coloop._listener import listen
+from coloop._poller import READ
 from coloop._server import serve
 from coloop._socket import RECV_BYTES, Socket
 from coloop.testing import MockClock, wait_until_idle
@@ -260,6 +263,29 @@ def test_large_transfers_both_ways_hold_little(make_pair: Callable[[], Pair]) ->
     assert max(owed for owed, _ in held) <= _tls.SEND_BYTES + 1024  # what makes records of them
     assert max(pending for _, pending in held) <= RECV_BYTES
     close_all(ours, theirs)
+
+
+@pytest.mark.parametrize("backend", ["epoll"], indirect=True)
+def test_an_echo_costs_two_system_calls_besides_the_poll(backend: str, make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    rounds = 100
+    calls: Counter[str] = Counter()
+    coloop.go(echo, ours)
+
+    def count(frame: Any, event: str, function: Any) -> None:
+        if event == "c_call" and isinstance(getattr(function, "__self__", None), socket.socket):
+            calls[function.__name__] += 1
+
+    sys.setprofile(count)
+    try:
+        for _ in range(rounds):
+            theirs.sendall(b"x" * 64)
+            theirs.recv()
+    finally:
+        sys.setprofile(None)
+    assert calls["send"] == 2 * rounds
+    assert 2 * rounds <= calls["recv"] <= 2 * rounds + 4  # a first try each, and the session tickets
+    theirs.close()
 
 
 # -- who the peer is -----------------------------------------------------------------------------
@@ -580,6 +606,20 @@ def test_an_end_that_only_tcp_tells_of_is_an_error(
     ours.close()
 
 
+def test_a_fault_that_the_reader_meets_ends_the_writer_too(
+    make_pair: Callable[[], Pair], fails: Any, mock_clock: MockClock
+) -> None:
+    ours, theirs = make_pair()
+    writer = fails(ours.sendall, bytes(LATE_BYTES))
+    theirs._raw.shutdown(socket.SHUT_WR)
+    with pytest.raises(ConnectionAbortedError):
+        ours.recv()
+    assert isinstance(writer.result(), ConnectionAbortedError)
+    ours.close()
+    assert mock_clock.now() == 0  # there is nothing more to be said
+    theirs.close(linger=0)
+
+
 def test_a_client_that_cuts_the_stream_off_is_no_failure_of_the_handler(
     server_side: ssl.SSLContext, client_side: ssl.SSLContext
 ) -> None:
@@ -627,6 +667,7 @@ def test_a_shutdown_ends_the_waits_of_its_direction(make_pair: Callable[[], Pair
     ours, theirs = make_pair()
     reader = coloop.go(ours.recv)
     sender = fails(ours.sendall, bytes(LATE_BYTES))
+    wait_until_idle()
     ours.shutdown("read")
     assert reader.result() == b""
     with pytest.raises(coloop.Closed, match="was shut down by co#1"):
@@ -641,6 +682,33 @@ def test_a_shutdown_ends_the_waits_of_its_direction(make_pair: Callable[[], Pair
     assert shutting.join()
     with pytest.raises(ValueError, match="how must be"):
         ours.shutdown("sideways")  # type: ignore[arg-type]
+    close_all(ours, theirs)
+
+
+def test_both_directions_end_although_something_is_unread(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    theirs.sendall(bytes(20_000))
+    ours.recv(100)
+    ours.shutdown("both")
+    assert ours.state == "ended"
+    assert theirs.recv() == b""
+    close_all(ours, theirs)
+
+
+def test_who_waits_behind_another_to_send_hears_of_a_shutdown(
+    make_pair: Callable[[], Pair], fails: Any
+) -> None:
+    ours, theirs = make_pair()
+    with pytest.raises(coloop.Timeout):
+        ours.sendall(bytes(LATE_BYTES), timeout=0.01)
+    second = fails(ours.send, b"too late")
+    shutting = coloop.go(ours.shutdown, "write")
+    assert len(theirs.recv_exactly(ours.sent)) == ours.sent
+    assert theirs.recv() == b""
+    assert shutting.join()
+    assert (
+        str(second.result()) == f"{ours} cannot send any more: its sending side was shut down by {shutting}"
+    )
     close_all(ours, theirs)
 
 
@@ -683,9 +751,13 @@ def test_a_reader_gives_what_a_writer_left(
     writer.cancel()
     writer.join()
     reader = coloop.go(ours.recv)
+    if limit == 0:
+        theirs.sendall(b"before")
+        wait_until_idle()
+        assert reader.state == "waiting"
     assert len(theirs.recv_exactly(ours.sent)) == ours.sent
-    theirs.sendall(b"thanks")
-    assert reader.result() == b"thanks"
+    theirs.sendall(b"after")
+    assert reader.result() == (b"after" if limit else b"before")
     close_all(ours, theirs)
 
 
@@ -698,6 +770,37 @@ def test_two_that_were_stopped_in_a_send_can_still_read(make_pair: Callable[[], 
     assert len(ours.recv_exactly(100_000)) == 100_000
     close_all(ours)
     theirs.abandon()
+
+
+def test_last_words_are_read_although_nothing_can_be_given_any_more(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = make_pair()
+    with pytest.raises(coloop.Timeout):
+        ours.sendall(bytes(LATE_BYTES), timeout=0.01)
+    theirs.sendall(b"last words")
+    theirs.shutdown("write")
+    theirs._raw.shutdown(socket.SHUT_WR)
+    theirs.abandon()  # over unread data: the kernel resets
+    wait_until_idle()
+    assert ours.recv() == b"last words"
+    assert ours._owed_bytes() == 0
+    ours.close()
+
+
+def test_who_was_woken_leaves_the_place_to_who_came_next(make_pair: Callable[[], Pair]) -> None:
+    """Between the kernel's word and its turn, another may have begun to wait for the same direction."""
+    ours, theirs = make_pair()
+    scheduler = coloop.current_scheduler()
+    wait_until_idle()
+    first = coloop.go(ours._wait_for, READ, "first")
+    theirs.sendall(b"x")
+    for waiter in scheduler.poller.poll(1):
+        scheduler.wake(waiter)
+    second = coloop.go(ours._wait_for, READ, "second")
+    assert first.join()
+    assert ours._watch.reader is second
+    theirs.sendall(b"y")
+    assert second.join()
+    close_all(ours, theirs)
 
 
 def test_a_writer_comes_while_a_reader_waits_for_room(make_pair: Callable[[], Pair]) -> None:
@@ -780,6 +883,31 @@ def test_a_cancelled_close_is_a_close(make_pair: Callable[[], Pair]) -> None:
     assert ours.fileno() == -1
     theirs.close(linger=0)
     assert left_over() == ()
+
+
+def test_a_server_that_stops_waits_for_nobodys_goodbye(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext, mock_clock: MockClock
+) -> None:
+    with serve(":0", lambda conn: conn.sendall(bytes(LATE_BYTES)), tls=server_side) as server:
+        client = connect(server.address, tls=client_side)
+        wait_until_idle()
+        assert server.stop() is False
+        assert mock_clock.now() == pytest.approx(1)
+        coloop.sleep(0.1)  # the longest nap
+        assert server.connections == ()
+        client.close(linger=0)
+    assert left_over() == ()
+
+
+def test_a_timer_can_close(make_pair: Callable[[], Pair]) -> None:
+    """It is in no coroutine, and cannot wait."""
+    ours, theirs = make_pair()
+    with pytest.raises(coloop.Timeout):
+        ours.sendall(bytes(LATE_BYTES), timeout=0.01)
+    coloop.current_scheduler().call_later(0, ours.close)
+    coloop.sleep(0.001)
+    assert ours.state == "closed"
+    theirs.close(linger=0)
 
 
 def test_close_before_the_handshake_says_nothing(server_side: ssl.SSLContext) -> None:
