@@ -19,7 +19,7 @@ import gc
 import inspect
 import sys
 from collections.abc import Container, Iterable
-from types import FrameType, GeneratorType
+from types import FrameType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import greenlet
@@ -125,6 +125,10 @@ def _mark(roots: list[Any], marked: set[int]) -> None:
         for found in front:
             if id(found) not in marked:
                 marked.add(id(found))
-                if not isinstance(found, (Coroutine, greenlet)):
+                if isinstance(found, ModuleType):
+                    # Its names, and not what its C code holds: asyncio's held freed objects until CPython
+                    # 3.12.6 (gh-122695), and looking at one of them ruined the heap.
+                    fresh.append(vars(found))
+                elif not isinstance(found, (Coroutine, greenlet)):
                     fresh.append(found)
         front = gc.get_referents(*fresh)
