@@ -352,6 +352,10 @@ class TlsSocket(Socket):
                 self._flush_by_naps(deadline)
         return None if linger is None else max(0.0, deadline - clock.now())
 
+    def _linger(self, seconds: float) -> bool:
+        given = not (self._owed_bytes() or self._reset)
+        return super()._linger(seconds) and given
+
     def _flush_by_naps(self, deadline: float) -> None:
         nap_s = LINGER_NAP_S
         self._watch.writable = True
