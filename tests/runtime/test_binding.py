@@ -18,7 +18,7 @@ HERE = Address("127.0.0.1", 80)
     ("number", "place", "line"),
     [
         (errno.EACCES, HERE, "port 80 needs root or CAP_NET_BIND_SERVICE"),
-        (errno.EACCES, Address(path="/root/x"), "cannot listen on unix:/root/x: permission denied"),
+        (errno.EACCES, Address(path="/x/y"), "cannot listen on unix:/x/y: permission denied"),
         (
             errno.EADDRNOTAVAIL,
             Address("192.0.2.1", 80, datagram=True),
