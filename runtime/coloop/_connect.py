@@ -66,7 +66,8 @@ def connect(
         server_hostname: whom the server's certificate must be for, and who is asked for; the host by default.
 
     Returns:
-        The socket, with `tls` a `TlsSocket` whose handshake is done; for datagrams a `DatagramSocket`, though nobody may be there.
+        The socket; with `tls` a `TlsSocket`, after the handshake; for datagrams a `DatagramSocket`, though
+        nobody may be there.
 
     Raises:
         ValueError: what is wrong with the address, or with `tls`.

@@ -101,7 +101,7 @@ class Listener(Endpoint):
             self._wait(READ, "accept")
 
     def _connection(self, raw: socket.socket, peer: Address | None) -> Socket:
-        """With TLS, the handshake is left to whoever uses it: a client that is silent must hold up nobody else."""
+        """The handshake of TLS is left to whoever uses it: a silent client must hold up nobody else."""
         if self._tls is None:
             return Socket(raw, "server", peer)
         return TlsSocket(raw, "server", peer, context=self._tls)

@@ -269,7 +269,7 @@ class Server:
                 self._emptied.set()
 
     def _shake_hands(self, connection: TlsSocket) -> None:
-        """Here and not in the handler: it is not at fault if this fails. Clients that just leave are not told of."""
+        """Before the handler, which is not at fault if it fails. Clients that just leave are not told of."""
         try:
             connection.handshake()
         except OSError as error:

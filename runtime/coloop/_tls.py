@@ -52,9 +52,9 @@ _NOT_TLS: Final = frozenset(
 class TlsSocket(Socket):
     """One end of a TLS connection; made by `connect(tls=...)` and by a listener with `tls`.
 
-    It is used as any `Socket`. `received` and `sent` count plain bytes, and a byte that was made into a record
-    counts as sent, although a writer that was interrupted may leave the record to the next call. `shutdown`
-    parks until what was sent is with the kernel; a `close` as well, but for 10 seconds at most.
+    It is used as any `Socket`. `received` and `sent` count plain bytes, and a byte that was made into a
+    record counts as sent, although a writer that was interrupted may leave the record to the next call.
+    `shutdown` parks until what was sent is with the kernel; a `close` as well, but for 10 seconds at most.
 
     When the stream ends without TLS having said so, `recv` raises `ConnectionAbortedError`: something may be
     missing. What TLS itself objects to is an `ssl.SSLError`. Both end the connection in both directions.
@@ -105,7 +105,7 @@ class TlsSocket(Socket):
     # -- the handshake ---------------------------------------------------------------------------
 
     def handshake(self, timeout: float = HANDSHAKE_S) -> None:
-        """Agree on keys with the peer now, instead of in the first `recv` or `send`. Done before: nothing happens.
+        """Agree on keys with the peer now, instead of in the first `recv` or `send`. A second time: nothing.
 
         Args:
             timeout: seconds, counted from the first attempt. After that no call waits for it any more.
@@ -328,8 +328,8 @@ class TlsSocket(Socket):
     def _say_end(self) -> None:
         """Put a close_notify behind what was sent.
 
-        The TLS object then looks for the peer's at once and drops what it finds instead, but we go on reading:
-        so all that has come is taken out of its sight.
+        The TLS object then looks for the peer's at once and drops what it finds instead, but we go on
+        reading: so all that has come is taken out of its sight.
         """
         if self._said_end:
             return
@@ -343,7 +343,7 @@ class TlsSocket(Socket):
             self._incoming.write(held)
 
     def _take_leave(self, linger: float | None) -> float | None:
-        """Send what is left and the close_notify, by naps; the poller has forgotten us. Returns what time is left."""
+        """Send what is left and the close_notify, by naps: the poller has forgotten us."""
         clock = self._scheduler.clock
         deadline = clock.now() + (FAREWELL_S if linger is None else linger)
         if self._agreed is not None and self._fault is None and not self._reset:
@@ -484,7 +484,7 @@ _default_contexts: Final[dict[tuple[str | None, ...], ssl.SSLContext]] = {}
 
 
 def _default_context() -> ssl.SSLContext:
-    """The library's own, which checks certificates and names; loading takes 40 ms, so it is done once, on a thread."""
+    """The library's own, which checks certificates and names; loaded once, on a thread: it takes 40 ms."""
     places = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
     if places not in _default_contexts:
         _default_contexts[places] = to_thread(ssl.create_default_context)
