@@ -26,6 +26,7 @@ from .values import Bytes
 
 MAX_PASTE_BYTES: Final = 64 * 1024
 INDENT: Final = "    "
+EARLY_CTRL_D: Final = "c-@"  # the kernel keeps a Ctrl-D that was typed while no prompt was open, as a NUL
 
 _ENDS_BLOCK: Final = ("return", "pass", "break", "continue", "raise")
 
@@ -111,6 +112,7 @@ def bindings(desk: Desk) -> KeyBindings:
             desk.say("Ctrl-D or quit leaves")
 
     @keys.add("c-d", filter=typing & is_empty)
+    @keys.add(EARLY_CTRL_D, filter=typing & is_empty)
     def _leave(event: KeyPressEvent) -> None:
         event.app.exit(result=Gesture.LEAVE)
 
@@ -188,6 +190,7 @@ def side_keys(say: Callable[[str], None]) -> KeyBindings:
     gesture_key("c-c", Gesture.LEAVE)
     gesture_key("<sigint>", Gesture.LEAVE)
     gesture_key("c-d", Gesture.END_INPUT, when_empty=True)
+    gesture_key(EARLY_CTRL_D, Gesture.END_INPUT, when_empty=True)
     gesture_key("c-]", Gesture.MENU)
     return keys
 

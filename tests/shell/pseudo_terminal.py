@@ -63,6 +63,7 @@ class PseudoTerminal:
             print("\n".join(["--- the screen:", *self.lines(), "---"]), file=sys.stderr)
         if self.process.isalive():
             self.process.kill(signal.SIGKILL)
+            self.process.wait()  # `close` gives a busy machine half a second
         self.process.close(force=True)
 
     def type(self, keys: str) -> None:

@@ -190,6 +190,12 @@ def test_f2_goes_on_to_the_next_level(terminal: PseudoTerminal) -> None:
     terminal.wait_for("accounting: off\n")
 
 
+def test_ctrl_d_typed_while_a_line_runs_counts_when_it_is_done(terminal: PseudoTerminal) -> None:
+    enter(terminal, "print('b' + 'usy'); sleep(0.5)", "busy")
+    terminal.type(CTRL_D)
+    assert terminal.wait_for_end() == 0
+
+
 def test_the_history_outlives_the_session(tmp_path: Path) -> None:
     with seat(tmp_path) as terminal:
         enter(terminal, "6 * 7", "42")
