@@ -1,6 +1,6 @@
 """The native form of the hot path. It behaves as the Python form does, which is where it is explained.
 
-Built from `runtime/native/_native.c` where there is a compiler; nobody but `_form.py` imports it.
+Built from `runtime/native` where there is a compiler; nobody but `_form.py` imports it.
 """
 
 from ._coroutine import Coroutine

@@ -64,7 +64,7 @@ class NativeCore(BuildHookInterface[Any]):
 
         extension = Extension(
             "_native",
-            [str(Path(self.root, "runtime", "native", "_native.c"))],
+            sorted(map(str, Path(self.root, "runtime", "native").glob("*.c"))),
             include_dirs=[str(Path(greenlet.__file__).parent)],
         )
         command = Distribution({"ext_modules": [extension]}).get_command_obj("build_ext")

@@ -1,0 +1,135 @@
+/* One coroutine: its fields, and nothing that it could do. See `_coroutine_state.py`. */
+
+#include "native.h"
+
+static int
+state_init(State *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *scheduler, *id, *name, *parent_id, *site, *limit;
+    double started_at;
+    if (!PyArg_ParseTuple(args, "OOOOOOd", &scheduler, &id, &name, &parent_id, &site, &limit, &started_at))
+        return -1;
+    Py_XSETREF(self->scheduler, Py_NewRef(scheduler));
+    Py_XSETREF(self->id, Py_NewRef(id));
+    Py_XSETREF(self->name, Py_NewRef(name));
+    Py_XSETREF(self->parent_id, Py_NewRef(parent_id));
+    Py_XSETREF(self->site, Py_NewRef(site));
+    Py_XSETREF(self->limit, Py_NewRef(limit));
+    Py_XSETREF(self->state, Py_NewRef(of.ready));
+    self->started_at = started_at;
+    return 0;
+}
+
+#define STATE_OBJECTS(what)                                                                                   \
+    what(self->scheduler) what(self->greenlet) what(self->state) what(self->verb) what(self->subject)         \
+    what(self->raise) what(self->value) what(self->interrupts) what(self->watchers) what(self->defers)        \
+    what(self->error) what(self->context) what(self->name) what(self->id) what(self->parent_id)               \
+    what(self->tally) what(self->site) what(self->code) what(self->limit)
+
+static int
+state_traverse(State *self, visitproc visit, void *arg)
+{
+    STATE_OBJECTS(VISIT)
+    return 0;
+}
+
+static int
+state_clear(State *self)
+{
+    STATE_OBJECTS(CLEAR)
+    return 0;
+}
+
+static void
+state_dealloc(State *self)
+{
+    PyObject_GC_UnTrack(self);
+    if (self->weakrefs)
+        PyObject_ClearWeakRefs((PyObject *)self);
+    state_clear(self);
+    Py_TYPE(self)->tp_free(self);
+}
+
+PyObject *
+state_tally(State *self)
+{
+    if (!self->tally) {
+        self->tally = PyObject_CallOneArg(of.Tally, self->limit ? self->limit : Py_None);
+        if (!self->tally)
+            return NULL;
+    }
+    return Py_NewRef(self->tally);
+}
+
+PyObject *
+site_of(PyObject *code, int instruction)
+{
+    return PyObject_CallFunction(of.Site, "Oi", code, instruction);
+}
+
+static PyObject *
+state_get_site(State *self, void *_)
+{
+    if (!self->site && self->code) {
+        self->site = site_of(self->code, self->instruction);
+        if (!self->site)
+            return NULL;
+    }
+    return Py_NewRef(self->site ? self->site : Py_None);
+}
+
+static PyObject *
+state_get_ended_at(State *self, void *_)
+{
+    if (!self->has_ended)
+        Py_RETURN_NONE;
+    return PyFloat_FromDouble(self->ended_at);
+}
+
+static PyGetSetDef state_getset[] = {
+    {"_tally", (getter)state_tally, NULL, NULL, NULL},
+    {"_site", (getter)state_get_site, NULL, NULL, NULL},
+    {"_ended_at", (getter)state_get_ended_at, NULL, NULL, NULL},
+    {NULL},
+};
+
+#define OBJECT(name, field) {name, T_OBJECT, offsetof(State, field), 0, NULL}
+
+static PyMemberDef state_members[] = {
+    OBJECT("_scheduler", scheduler), OBJECT("_greenlet", greenlet), OBJECT("_state", state),
+    OBJECT("_verb", verb), OBJECT("_subject", subject), OBJECT("_raise", raise), OBJECT("_value", value),
+    OBJECT("_interrupts", interrupts), OBJECT("_watchers", watchers), OBJECT("_defers", defers),
+    OBJECT("_error", error), OBJECT("context", context), OBJECT("name", name), OBJECT("id", id),
+    OBJECT("parent_id", parent_id),
+    {"busy_s", T_DOUBLE, offsetof(State, busy_s), 0, NULL},
+    {"switches", T_PYSSIZET, offsetof(State, switches), 0, NULL},
+    {"_started_at", T_DOUBLE, offsetof(State, started_at), 0, NULL},
+    {"_observed", T_BOOL, offsetof(State, observed), 0, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(State, weakrefs), READONLY, NULL},
+    {NULL},
+};
+
+PyTypeObject StateType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "coloop._native.CoroutineState",
+    .tp_basicsize = sizeof(State),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "What switching knows of a coroutine: see `_coroutine_state.py`.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)state_init,
+    .tp_dealloc = (destructor)state_dealloc,
+    .tp_traverse = (traverseproc)state_traverse,
+    .tp_clear = (inquiry)state_clear,
+    .tp_members = state_members,
+    .tp_getset = state_getset,
+    .tp_weaklistoffset = offsetof(State, weakrefs),
+};
+
+
+int
+add_coroutine(PyObject *module)
+{
+    if (PyType_Ready(&StateType) < 0)
+        return -1;
+    return PyModule_AddObjectRef(module, "CoroutineState", (PyObject *)&StateType);
+}

@@ -1,0 +1,202 @@
+/* The native form of the hot path: what the Python modules named below say, said to the machine.
+
+       coroutine.c   what switching knows of a coroutine       _coroutine_state.py
+       switching.c   who runs next                             _switching.py
+       spawning.c    starting and ending one                   _switching.py
+       charging.c    what it costs, in time and heap           _switching.py
+       graves.c      what is remembered of the dead            _snapshot.py
+       module.c      what Python imports                       _native.pyi
+
+   The Python form is the reference, and the same tests run on both. Whatever is rare stays in Python and is
+   called from here: limits, timeouts, the order that a seed decides, the ledger, the report of a failure.
+
+   Three things differ from the Python form, because they must:
+
+   * No bytecode runs here, so an exception from another thread (`kill`) cannot strike inside. It would
+     strike in whatever Python code comes next, which may be another coroutine's. So each way in takes down
+     `exposed` and then asks whether one is pending: if so it is raised here, before anything has changed.
+   * A spawn site is noted as a code object and an offset, without making a frame object.
+   * The dead are remembered as C structures and become tuples when somebody looks.
+
+   A greenlet's C stack is copied away while it is switched out: no pointer into it may be kept over a switch. */
+
+#ifndef COLOOP_NATIVE_H
+#define COLOOP_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stddef.h>
+#include <structmember.h>
+#include <time.h>
+
+#pragma GCC visibility push(hidden)
+
+#define KEPT_DEAD 256
+
+#define VISIT(field) Py_VISIT(field);
+#define CLEAR(field) Py_CLEAR(field);
+
+/* What is asked of the rest of coloop; loaded when the first scheduler is made. */
+typedef struct {
+    PyObject *ready, *waiting, *done, *failed, *cancelled; /* states */
+    PyObject *Coroutine, *default_name;
+    PyObject *Cancelled, *Killed, *NotRunning;
+    PyObject *trimmed, *calling_site, *Site, *make_callers_objects, *ours;
+    PyObject *Tally, *memory, *MonotonicClock;
+} Names;
+
+extern Names of;
+
+typedef struct {
+    PyObject *cancel, *call_later, *expire, *safe_point, *check_limits, *check_limits_of_spawn, *settle, *outside,
+        *bury, *name, *now;
+} Strings;
+
+extern Strings str;
+
+extern PyObject *ledger;                /* who charges heap; NULL below level `heap` */
+extern _Thread_local PyObject *current; /* the scheduler of this thread; owned */
+
+/* -- one coroutine */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *weakrefs;
+    PyObject *scheduler, *greenlet, *state, *verb, *subject, *raise, *value, *interrupts, *watchers, *defers;
+    PyObject *error, *context, *name, *id, *parent_id;
+    PyObject *tally; /* made when somebody asks for it */
+    PyObject *site;  /* made from `code` when somebody asks for it */
+    PyObject *code;
+    int instruction;
+    PyObject *limit;
+    double busy_s, started_at, ended_at;
+    Py_ssize_t switches;
+    char has_ended, observed;
+} State;
+
+extern PyTypeObject StateType;
+
+#define IS_STATE(o) PyObject_TypeCheck(o, &StateType)
+
+PyObject *state_tally(State *self);                   /* new reference */
+PyObject *site_of(PyObject *code, int instruction);   /* new reference */
+int add_coroutine(PyObject *module);
+
+/* -- the scheduler */
+
+typedef struct {
+    State **items;
+    Py_ssize_t size, first, count; /* size is a power of two */
+} Ring;
+
+/* Numbers are copied: an object made for the living would be charged to one and, kept here, credited to nobody. */
+typedef struct {
+    PyObject *name, *state, *site, *code, *outcome;
+    int instruction;
+    double lived_s, ended_at, busy_s;
+    Py_ssize_t id, parent_id, switches; /* a parent's id of 0: none */
+    long long heap_bytes, heap_peak, allocated_total;
+} Grave;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *dict, *weakrefs;
+    PyObject *clock, *living, *workers, *unclaimed, *dice, *max_coroutines, *memory_limit;
+    State *running, *exposed;
+    PyObject *root, *hirer; /* greenlets */
+    State *job; /* with its function */
+    PyObject *job_fn, *job_args, *job_kwargs;
+    State **callers; /* NULL stands for the root */
+    Py_ssize_t callers_count, callers_size;
+    Ring ready;
+    Grave graves[KEPT_DEAD];
+    Py_ssize_t buried;
+    Py_ssize_t spawned, peak, failures, switches;
+    Py_ssize_t slice_left;
+    double slice_end, running_since, charged_at;
+    unsigned long thread_id;
+    char is_monotonic;
+} Switching;
+
+extern PyTypeObject SwitchingType;
+
+static inline double
+perf_counter(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* An exception that another thread has sent and that has not struck yet: raise it here. */
+static inline int
+struck(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    PyObject *error = thread->async_exc;
+    if (!error)
+        return 0;
+    thread->async_exc = NULL;
+    PyErr_SetNone(error);
+    Py_DECREF(error);
+    return -1;
+}
+
+static inline void
+set_exposed(Switching *self, State *coroutine)
+{
+    Py_XINCREF(coroutine);
+    Py_XSETREF(self->exposed, coroutine);
+}
+
+static inline void
+set_running(Switching *self, State *coroutine)
+{
+    Py_XINCREF(coroutine);
+    Py_XSETREF(self->running, coroutine);
+}
+
+double clock_now(Switching *self, double now);
+
+State *ring_pop_at(Ring *ring, Py_ssize_t place);
+int leave(Switching *self, double now, State *target, char *left);
+int make_ready(Switching *self, State *coroutine);
+PyObject *switch_to(PyObject *greenlet); /* new reference */
+PyObject *yield_now(Switching *self, PyObject *_);
+PyObject *checkpoint(Switching *self, PyObject *_);
+PyObject *park(Switching *self, PyObject *verb, PyObject *subject, PyObject *timeout_s);
+int check_thread(Switching *self, const char *what);
+int add_switching(PyObject *module);
+
+/* -- starting and ending */
+
+PyObject *spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject *name, PyObject *limit,
+                PyObject *site);
+PyObject *switching_go(Switching *self, PyObject *args, PyObject *kwargs);
+PyObject *switching_abandon(Switching *self, PyObject *victim);
+PyObject *switching_dismiss_workers(Switching *self, PyObject *kept);
+int push_caller(Switching *self, State *caller);
+int serve_hirers(Switching *self);
+PyObject *take_error(void);
+PyCodeObject *innermost(PyThreadState *thread, int *instruction);
+int is_ours(PyCodeObject *code);
+int add_spawning(PyObject *module);
+
+/* -- charging */
+
+int settle(Switching *self);
+int charge_to(State *coroutine);
+int charge_switch(void);
+int make_objects(void);
+
+/* -- graves */
+
+int bury(Switching *self, State *coroutine);
+void empty_grave(Grave *grave);
+int traverse_grave(Grave *grave, visitproc visit, void *arg);
+PyObject *switching_get_graves(Switching *self, void *_);
+
+int load_names(void);
+
+#pragma GCC visibility pop
+#endif

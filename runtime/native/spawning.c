@@ -1,0 +1,518 @@
+/* Starting a coroutine and ending it: workers, each a greenlet that runs one job after another. */
+
+#include "native.h"
+
+#if PY_VERSION_HEX < 0x030C0000
+#define Py_BUILD_CORE
+#include <internal/pycore_frame.h>
+#undef Py_BUILD_CORE
+#endif
+
+#include "greenlet.h"
+
+static PyObject *switching_work(Switching *self, PyObject *_);
+
+static PyMethodDef work_def = {"work", (PyCFunction)switching_work, METH_NOARGS, NULL};
+
+static PyObject *
+start_worker(Switching *self)
+{
+    PyObject *body = PyCFunction_New(&work_def, (PyObject *)self);
+    if (!body)
+        return NULL;
+    PyObject *worker = (PyObject *)PyGreenlet_New(body, (PyGreenlet *)self->root);
+    Py_DECREF(body);
+    if (!worker)
+        return NULL;
+    PyObject *back = switch_to(worker);
+    if (!back) {
+        Py_DECREF(worker);
+        return NULL;
+    }
+    Py_DECREF(back);
+    return worker;
+}
+
+static PyObject *
+pop_worker(Switching *self)
+{
+    Py_ssize_t count = PyList_GET_SIZE(self->workers);
+    if (!count) {
+        PyErr_SetString(PyExc_SystemError, "there is no worker");
+        return NULL;
+    }
+    PyObject *worker = Py_NewRef(PyList_GET_ITEM(self->workers, count - 1));
+    if (PyList_SetSlice(self->workers, count - 1, count, NULL) < 0)
+        Py_CLEAR(worker);
+    return worker;
+}
+
+/* A new worker. The root starts it: a greenlet inherits the recursion depth of its starter. */
+static PyObject *
+hire(Switching *self)
+{
+    PyObject *me = (PyObject *)PyGreenlet_GetCurrent();
+    if (!me)
+        return NULL;
+    if (me == self->root) {
+        Py_DECREF(me);
+        return start_worker(self);
+    }
+    Py_XSETREF(self->hirer, me);
+    PyObject *back = switch_to(self->root);
+    if (!back)
+        return NULL;
+    Py_DECREF(back);
+    return pop_worker(self);
+}
+
+/* In the root: somebody asked for a worker, and waits for it. */
+int
+serve_hirers(Switching *self)
+{
+    while (self->hirer) {
+        PyObject *hirer = self->hirer;
+        self->hirer = NULL;
+        PyObject *worker = start_worker(self);
+        int kept = worker ? PyList_Append(self->workers, worker) : -1;
+        Py_XDECREF(worker);
+        PyObject *back = kept < 0 ? NULL : switch_to(hirer);
+        Py_DECREF(hirer);
+        if (!back)
+            return -1;
+        Py_DECREF(back);
+    }
+    return 0;
+}
+
+/* The exception that is set, normalised, with its traceback; takes it. */
+PyObject *
+take_error(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback)
+        PyException_SetTraceback(error, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return error;
+#endif
+}
+
+static void
+keep_error(State *coroutine, PyObject *error)
+{
+    PyObject *trimmed = PyObject_CallOneArg(of.trimmed, error);
+    if (!trimmed) {
+        PyErr_Clear();
+        trimmed = Py_NewRef(error);
+    }
+    Py_XSETREF(coroutine->error, trimmed);
+}
+
+/* Call what is not ours, exposed. */
+static PyObject *
+call_exposed(Switching *self, State *coroutine, PyObject *fn, PyObject *args, PyObject *kwargs)
+{
+    set_exposed(self, coroutine);
+    PyObject *value = PyObject_Call(fn, args, kwargs);
+    set_exposed(self, NULL);
+    if (value && struck() < 0)
+        Py_CLEAR(value);
+    return value;
+}
+
+/* The context variables of the greenlet that runs; greenlet itself sets them so at each switch. */
+static void
+set_context(PyObject *context)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    Py_XINCREF(context);
+    Py_XSETREF(thread->context, context);
+    thread->context_ver++;
+}
+
+static void
+run_defer(Switching *self, State *coroutine)
+{
+    Py_ssize_t count = PyList_GET_SIZE(coroutine->defers);
+    PyObject *call = Py_NewRef(PyList_GET_ITEM(coroutine->defers, count - 1));
+    PyObject *value = NULL;
+    if (PyList_SetSlice(coroutine->defers, count - 1, count, NULL) == 0)
+        value = call_exposed(self, coroutine, PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1),
+                             PyTuple_GET_ITEM(call, 2));
+    Py_DECREF(call);
+    if (value) {
+        Py_DECREF(value);
+        return;
+    }
+    PyObject *error = take_error();
+    PyObject *context = PyException_GetContext(error);
+    if (!context && error != coroutine->error && coroutine->error)
+        PyException_SetContext(error, Py_NewRef(coroutine->error));
+    Py_XDECREF(context);
+    keep_error(coroutine, error);
+    Py_DECREF(error);
+}
+
+/* It has run to its end: tell those who wait for it, and let go of all it held. */
+static int
+end(Switching *self, State *coroutine)
+{
+    if (settle(self) < 0)
+        PyErr_Clear();
+    PyObject *outcome = of.done;
+    if (coroutine->error) {
+        if (PyErr_GivenExceptionMatches(coroutine->error, of.Cancelled) ||
+            PyErr_GivenExceptionMatches(coroutine->error, PyExc_GreenletExit)) {
+            outcome = of.cancelled;
+            Py_CLEAR(coroutine->error); /* its traceback would hold every frame it passed */
+        } else {
+            outcome = of.failed;
+            self->failures++;
+        }
+    }
+    Py_SETREF(coroutine->state, Py_NewRef(outcome));
+    coroutine->ended_at = clock_now(self, self->charged_at);
+    coroutine->has_ended = 1;
+    if (PyErr_Occurred())
+        PyErr_Clear();
+    Py_CLEAR(coroutine->greenlet);
+    Py_CLEAR(coroutine->context);
+    Py_CLEAR(coroutine->interrupts);
+    Py_CLEAR(coroutine->defers);
+    if (PyDict_DelItem(self->living, coroutine->id) < 0)
+        PyErr_Clear();
+    if (bury(self, coroutine) < 0)
+        return -1;
+    if (ledger) {
+        PyObject *tally = state_tally(coroutine), *site;
+        if (coroutine->site && coroutine->site != Py_None)
+            site = Py_NewRef(coroutine->site);
+        else if (coroutine->code)
+            site = site_of(coroutine->code, coroutine->instruction); /* not kept: it would be the spawner's */
+        else
+            site = PyUnicode_FromString("?");
+        PyObject *done = tally && site ? PyObject_CallMethodObjArgs(of.memory, str.bury, tally, site, NULL) : NULL;
+        Py_XDECREF(tally);
+        Py_XDECREF(site);
+        if (!done)
+            return -1;
+        Py_DECREF(done);
+    }
+    PyObject *watchers = coroutine->watchers;
+    coroutine->watchers = NULL;
+    if (watchers && watchers != Py_None) {
+        for (Py_ssize_t i = 0; i < PyList_GET_SIZE(watchers); i++) {
+            PyObject *watcher = Py_NewRef(PyList_GET_ITEM(watchers, i));
+            PyObject *told = PyObject_CallOneArg(watcher, (PyObject *)coroutine);
+            Py_DECREF(watcher);
+            if (!told) {
+                Py_DECREF(watchers);
+                return -1;
+            }
+            Py_DECREF(told);
+        }
+    }
+    Py_XDECREF(watchers);
+    if (outcome == of.failed && !coroutine->observed &&
+        PyList_Append(self->unclaimed, (PyObject *)coroutine) < 0)
+        return -1;
+    set_running(self, NULL);
+    return 0;
+}
+
+/* Run one coroutine from its first line to its last deferred call. */
+static int
+run_job(Switching *self)
+{
+    State *coroutine = self->job;
+    PyObject *fn = self->job_fn, *args = self->job_args, *kwargs = self->job_kwargs;
+    self->job = NULL;
+    self->job_fn = self->job_args = self->job_kwargs = NULL;
+    if (ledger && (make_objects() < 0 || charge_switch() < 0))
+        PyErr_Clear();
+    set_context(coroutine->context);
+    PyObject *value = call_exposed(self, coroutine, fn, args, kwargs);
+    if (value)
+        Py_XSETREF(coroutine->value, value);
+    else {
+        PyObject *error = take_error();
+        keep_error(coroutine, error);
+        Py_DECREF(error);
+    }
+    Py_DECREF(fn);
+    Py_DECREF(args);
+    Py_XDECREF(kwargs);
+    while (coroutine->defers && coroutine->defers != Py_None && PyList_GET_SIZE(coroutine->defers))
+        run_defer(self, coroutine);
+    int ended = end(self, coroutine);
+    Py_DECREF(coroutine);
+    return ended;
+}
+
+/* The life of a worker: one job after the other, until it is woken without one. */
+static PyObject *
+switching_work(Switching *self, PyObject *_)
+{
+    char left;
+    PyObject *back = switch_to(self->root);
+    if (!back)
+        return NULL;
+    Py_DECREF(back);
+    if (charge_switch() < 0)
+        return NULL;
+    PyObject *me = (PyObject *)PyGreenlet_GetCurrent();
+    if (!me)
+        return NULL;
+    while (self->job) {
+        if (run_job(self) < 0)
+            goto failed;
+        set_context(NULL); /* it would hold what the dead one has set there */
+        if (PyList_Append(self->workers, me) < 0)
+            goto failed;
+        Py_DECREF(me); /* `workers` holds it, or whoever has taken it from there */
+        if (leave(self, self->charged_at, NULL, &left) < 0)
+            return NULL;
+        Py_INCREF(me);
+    }
+    Py_DECREF(me);
+    Py_RETURN_NONE;
+failed:
+    Py_DECREF(me);
+    return NULL;
+}
+
+/* -- spawning */
+
+/* The innermost Python code of a thread, and where it stands in it; NULL if that cannot be told. */
+PyCodeObject *
+innermost(PyThreadState *thread, int *instruction)
+{
+    PyCodeObject *code = NULL;
+#if PY_VERSION_HEX < 0x030C0000
+    _PyInterpreterFrame *frame = thread->cframe->current_frame;
+    if (frame) {
+        code = (PyCodeObject *)Py_NewRef(frame->f_code);
+        *instruction = _PyInterpreterFrame_LASTI(frame) * (int)sizeof(_Py_CODEUNIT);
+    }
+#elif PY_VERSION_HEX < 0x030E0000
+#if PY_VERSION_HEX < 0x030D0000
+    struct _PyInterpreterFrame *frame = thread->cframe->current_frame;
+#else
+    struct _PyInterpreterFrame *frame = thread->current_frame;
+#endif
+    if (frame) {
+        code = (PyCodeObject *)PyUnstable_InterpreterFrame_GetCode(frame);
+        *instruction = PyUnstable_InterpreterFrame_GetLasti(frame);
+    }
+#endif
+    if (code && !PyCode_Check(code))
+        Py_CLEAR(code);
+    return code;
+}
+
+int
+is_ours(PyCodeObject *code)
+{
+    return PyUnicode_Tailmatch(code->co_filename, of.ours, 0, PY_SSIZE_T_MAX, -1) != 0;
+}
+
+/* Note where the innermost Python code stands; a code of ours is looked up the slow way. */
+static int
+note_site(State *coroutine)
+{
+    PyCodeObject *code = innermost(PyThreadState_Get(), &coroutine->instruction);
+    if (code && !is_ours(code)) {
+        coroutine->code = (PyObject *)code;
+        return 0;
+    }
+    Py_XDECREF(code);
+    PyObject *nothing = PyLong_FromLong(-1);
+    coroutine->site = nothing ? PyObject_CallOneArg(of.calling_site, nothing) : NULL;
+    Py_XDECREF(nothing);
+    return coroutine->site ? 0 : -1;
+}
+
+static PyObject *
+name_of(PyObject *fn)
+{
+    if (PyFunction_Check(fn))
+        return Py_NewRef(((PyFunctionObject *)fn)->func_name);
+    return PyObject_CallOneArg(of.default_name, fn);
+}
+
+/* Make a coroutine of a call; all arguments are borrowed. */
+PyObject *
+spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject *name, PyObject *limit, PyObject *site)
+{
+    if (check_thread(self, "go") < 0)
+        return NULL;
+    State *spawner = self->running;
+    if (spawner) {
+        PyObject *done = checkpoint(self, NULL);
+        if (!done)
+            return NULL;
+        Py_DECREF(done);
+    }
+    if (limit == Py_None)
+        limit = NULL;
+    if (limit || self->max_coroutines != Py_None) {
+        PyObject *done = PyObject_CallMethodOneArg((PyObject *)self, str.check_limits_of_spawn, limit ? limit : Py_None);
+        if (!done)
+            return NULL;
+        Py_DECREF(done);
+    }
+    if (!PyCallable_Check(fn)) {
+        PyErr_Format(PyExc_TypeError, "go takes a function and its arguments, not %R", fn);
+        return NULL;
+    }
+    PyTypeObject *type = (PyTypeObject *)of.Coroutine;
+    State *coroutine = (State *)type->tp_alloc(type, 0);
+    if (!coroutine)
+        return NULL;
+    coroutine->scheduler = Py_NewRef(self);
+    coroutine->state = Py_NewRef(of.ready);
+    coroutine->limit = Py_XNewRef(limit);
+    coroutine->parent_id = Py_NewRef(spawner ? spawner->id : Py_None);
+    coroutine->id = PyLong_FromSsize_t(self->spawned + 1);
+    coroutine->name = name && name != Py_None ? Py_NewRef(name) : name_of(fn);
+    double now = perf_counter();
+    coroutine->started_at = clock_now(self, now);
+    if (!coroutine->id || !coroutine->name || PyErr_Occurred())
+        goto failed;
+    if (site && site != Py_None)
+        coroutine->site = Py_NewRef(site);
+    else if (note_site(coroutine) < 0)
+        goto failed;
+    if (ledger) { /* the handle is the spawner's; what follows is freed by the scheduler */
+        PyObject *tally = state_tally(coroutine);
+        Py_XDECREF(tally);
+        if (!tally || settle(self) < 0)
+            goto failed;
+    }
+    set_exposed(self, NULL);
+    if (struck() < 0)
+        goto back;
+    coroutine->context = PyContext_CopyCurrent();
+    PyObject *worker = PyList_GET_SIZE(self->workers) ? pop_worker(self) : hire(self);
+    if (!coroutine->context || !worker)
+        goto back;
+    coroutine->greenlet = worker;
+    if (PyDict_SetItem(self->living, coroutine->id, (PyObject *)coroutine) < 0 || push_caller(self, spawner) < 0)
+        goto back;
+    self->spawned++;
+    if (PyDict_GET_SIZE(self->living) > self->peak)
+        self->peak = PyDict_GET_SIZE(self->living);
+    self->job = (State *)Py_NewRef(coroutine);
+    self->job_fn = Py_NewRef(fn);
+    self->job_args = Py_NewRef(args);
+    self->job_kwargs = Py_XNewRef(kwargs);
+    char left = 0;
+    if (charge_switch() < 0 || leave(self, now, (State *)Py_NewRef(coroutine), &left) < 0) {
+        if (!left) { /* it has not begun */
+            PyObject *error = take_error();
+            PyDict_DelItem(self->living, coroutine->id);
+            Py_XDECREF(self->callers[--self->callers_count]);
+            PyList_Append(self->workers, worker);
+            Py_CLEAR(self->job);
+            Py_CLEAR(self->job_fn);
+            Py_CLEAR(self->job_args);
+            Py_CLEAR(self->job_kwargs);
+            PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+            Py_DECREF(error);
+        }
+        goto back;
+    }
+    set_exposed(self, spawner);
+    if (!spawner && serve_hirers(self) < 0)
+        goto failed;
+    return (PyObject *)coroutine;
+back:
+    set_exposed(self, spawner);
+failed:
+    Py_DECREF(coroutine);
+    return NULL;
+}
+
+PyObject *
+switching_go(Switching *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"fn", "args", "kwargs", "name", "memory_limit", "spawned_at", NULL};
+    PyObject *fn, *fn_args = NULL, *fn_kwargs = NULL, *name = NULL, *limit = NULL, *site = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O!O$OOO:go", names, &fn, &PyTuple_Type, &fn_args, &fn_kwargs,
+                                     &name, &limit, &site))
+        return NULL;
+    if (fn_kwargs == Py_None)
+        fn_kwargs = NULL;
+    PyObject *none = fn_args ? NULL : PyTuple_New(0);
+    PyObject *coroutine = spawn(self, fn, fn_args ? fn_args : none, fn_kwargs, name, limit, site);
+    Py_XDECREF(none);
+    return coroutine;
+}
+
+/* -- ending by force */
+
+PyObject *
+switching_dismiss_workers(Switching *self, PyObject *kept)
+{
+    Py_ssize_t limit = PyLong_AsSsize_t(kept);
+    if (limit < 0 && PyErr_Occurred())
+        return NULL;
+    while (PyList_GET_SIZE(self->workers) > limit) {
+        PyObject *worker = pop_worker(self);
+        if (!worker)
+            return NULL;
+        Py_CLEAR(self->job);
+        PyObject *back = switch_to(worker);
+        Py_DECREF(worker);
+        if (!back)
+            return NULL;
+        Py_DECREF(back);
+    }
+    Py_RETURN_NONE;
+}
+
+/* Never schedule it again: it ignored every request to end. What it holds stays where it is. */
+PyObject *
+switching_abandon(Switching *self, PyObject *victim)
+{
+    if (!IS_STATE(victim)) {
+        PyErr_SetString(PyExc_TypeError, "abandon takes a coroutine");
+        return NULL;
+    }
+    State *coroutine = (State *)victim;
+    if (coroutine->has_ended || coroutine == self->running)
+        Py_RETURN_NONE;
+    for (Py_ssize_t place = 0; place < self->ready.count; place++)
+        if (self->ready.items[(self->ready.first + place) & (self->ready.size - 1)] == coroutine) {
+            Py_DECREF(ring_pop_at(&self->ready, place));
+            break;
+        }
+    /* Freeing a greenlet raises GreenletExit in it. Whoever swallows that runs on, here, for ever. */
+    Py_XINCREF(coroutine->greenlet);
+    PyObject *error = PyObject_CallFunction(of.Killed, "s", "abandoned");
+    if (!error)
+        return NULL;
+    Py_XSETREF(coroutine->error, error);
+    if (settle(self) < 0)
+        return NULL;
+    State *running = self->running;
+    self->running = NULL;
+    int ended = end(self, coroutine);
+    self->running = running;
+    if (ended < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+int
+add_spawning(PyObject *module)
+{
+    PyGreenlet_Import();
+    return _PyGreenlet_API ? 0 : -1;
+}
