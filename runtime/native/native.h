@@ -4,6 +4,7 @@
        switching.c   who runs next                             _switching.py
        spawning.c    starting and ending one                   _switching.py
        charging.c    what it costs, in time and heap           _switching.py
+       stacks.c      where its Python frames lie
        graves.c      what is remembered of the dead            _snapshot.py
        module.c      what Python imports                       _native.pyi
 
@@ -188,6 +189,14 @@ int settle(Switching *self);
 int charge_to(State *coroutine);
 int charge_switch(void);
 int make_objects(void);
+
+/* -- stacks */
+
+#define FIRST_CHUNK_BYTES 2048
+#define KEPT_CHUNKS 64 /* 1 MiB */
+
+void begin_small_stack(void);
+int add_stacks(PyObject *module);
 
 /* -- graves */
 

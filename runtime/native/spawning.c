@@ -260,6 +260,7 @@ static PyObject *
 switching_work(Switching *self, PyObject *_)
 {
     char left;
+    begin_small_stack();
     PyObject *back = switch_to(self->root);
     if (!back)
         return NULL;
