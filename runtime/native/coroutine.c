@@ -86,7 +86,46 @@ state_get_ended_at(State *self, void *_)
     return PyFloat_FromDouble(self->ended_at);
 }
 
+static PyObject *
+state_ended(State *self, void *_)
+{
+    return PyBool_FromLong(self->has_ended);
+}
+
+/* The context of one that has not needed any so far: made now, and given to whoever switches contexts. */
+static PyObject *
+make_context(State *self)
+{
+    if (((Switching *)self->scheduler)->running == self) {
+        PyObject *context = PyThreadState_Get()->context;
+        if (context)
+            return Py_NewRef(context);
+        context = PyContext_New();
+        if (context)
+            set_context(context);
+        return context;
+    }
+    PyObject *context = PyObject_GetAttr(self->greenlet, str.gr_context);
+    if (context == Py_None) {
+        Py_DECREF(context);
+        context = PyContext_New();
+        if (context && PyObject_SetAttr(self->greenlet, str.gr_context, context) < 0)
+            Py_CLEAR(context);
+    }
+    return context;
+}
+
+static PyObject *
+state_context(State *self, void *_)
+{
+    if (!self->context && !self->has_ended && self->greenlet)
+        self->context = make_context(self);
+    return PyErr_Occurred() ? NULL : Py_NewRef(self->context ? self->context : Py_None);
+}
+
 static PyGetSetDef state_getset[] = {
+    {"ended", (getter)state_ended, NULL, "Whether it is done, failed or cancelled.", NULL},
+    {"context", (getter)state_context, NULL, NULL, NULL},
     {"_tally", (getter)state_tally, NULL, NULL, NULL},
     {"_site", (getter)state_get_site, NULL, NULL, NULL},
     {"_ended_at", (getter)state_get_ended_at, NULL, NULL, NULL},
@@ -99,7 +138,7 @@ static PyMemberDef state_members[] = {
     OBJECT("_scheduler", scheduler), OBJECT("_greenlet", greenlet), OBJECT("_state", state),
     OBJECT("_verb", verb), OBJECT("_subject", subject), OBJECT("_raise", raise), OBJECT("_value", value),
     OBJECT("_interrupts", interrupts), OBJECT("_watchers", watchers), OBJECT("_defers", defers),
-    OBJECT("_error", error), OBJECT("context", context), OBJECT("name", name), OBJECT("id", id),
+    OBJECT("_error", error), OBJECT("name", name), OBJECT("id", id),
     OBJECT("parent_id", parent_id),
     {"busy_s", T_DOUBLE, offsetof(State, busy_s), 0, NULL},
     {"switches", T_PYSSIZET, offsetof(State, switches), 0, NULL},

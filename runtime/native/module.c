@@ -191,6 +191,8 @@ PyInit__native(void)
         {&str.bury, "bury"},
         {&str.name, "__name__"},
         {&str.now, "now"},
+        {&str.NoneType, "NoneType"},
+        {&str.gr_context, "gr_context"},
     };
     static int (*const parts[])(PyObject *) = {add_coroutine, add_switching, add_spawning, add_stacks};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)

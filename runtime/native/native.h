@@ -50,7 +50,8 @@ extern Names of;
 
 typedef struct {
     PyObject *cancel, *call_later, *expire, *safe_point, *check_limits, *check_limits_of_spawn, *settle, *outside,
-        *bury, *name, *now;
+        *bury, *name, *now, *NoneType,
+        *gr_context;
 } Strings;
 
 extern Strings str;
@@ -64,9 +65,10 @@ typedef struct {
     PyObject_HEAD
     PyObject *weakrefs;
     PyObject *scheduler, *greenlet, *state, *verb, *subject, *raise, *value, *interrupts, *watchers, *defers;
-    PyObject *error, *context, *name, *id, *parent_id;
-    PyObject *tally; /* made when somebody asks for it */
-    PyObject *site;  /* made from `code` when somebody asks for it */
+    PyObject *error, *name, *id, *parent_id;
+    PyObject *context; /* a copy of its parent's; made when somebody asks for it if the parent had none */
+    PyObject *tally;   /* made when somebody asks for it */
+    PyObject *site;    /* made from `code` when somebody asks for it */
     PyObject *code;
     int instruction;
     PyObject *limit;
@@ -102,13 +104,15 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *dict, *weakrefs;
-    PyObject *clock, *living, *workers, *unclaimed, *dice, *max_coroutines, *memory_limit;
+    PyObject *clock, *living, *unclaimed, *dice, *max_coroutines, *memory_limit;
     State *running, *exposed;
     PyObject *root, *hirer; /* greenlets */
     State *job; /* with its function */
     PyObject *job_fn, *job_args, *job_kwargs;
     State **callers; /* NULL stands for the root */
     Py_ssize_t callers_count, callers_size;
+    PyObject **idle; /* workers */
+    Py_ssize_t idle_count, idle_size;
     Ring ready;
     Grave graves[KEPT_DEAD];
     Py_ssize_t buried;
@@ -179,6 +183,7 @@ PyObject *switching_dismiss_workers(Switching *self, PyObject *kept);
 int push_caller(Switching *self, State *caller);
 int serve_hirers(Switching *self);
 PyObject *take_error(void);
+void set_context(PyObject *context);
 PyCodeObject *innermost(PyThreadState *thread, int *instruction);
 int is_ours(PyCodeObject *code);
 int add_spawning(PyObject *module);

@@ -33,18 +33,29 @@ start_worker(Switching *self)
     return worker;
 }
 
+static int
+keep_worker(Switching *self, PyObject *worker)
+{
+    if (self->idle_count == self->idle_size) {
+        Py_ssize_t size = self->idle_size ? self->idle_size * 2 : 16;
+        PyObject **grown = PyMem_Realloc(self->idle, size * sizeof *grown);
+        if (!grown) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        self->idle = grown, self->idle_size = size;
+    }
+    self->idle[self->idle_count++] = Py_NewRef(worker);
+    return 0;
+}
+
 static PyObject *
 pop_worker(Switching *self)
 {
-    Py_ssize_t count = PyList_GET_SIZE(self->workers);
-    if (!count) {
-        PyErr_SetString(PyExc_SystemError, "there is no worker");
-        return NULL;
-    }
-    PyObject *worker = Py_NewRef(PyList_GET_ITEM(self->workers, count - 1));
-    if (PyList_SetSlice(self->workers, count - 1, count, NULL) < 0)
-        Py_CLEAR(worker);
-    return worker;
+    if (self->idle_count)
+        return self->idle[--self->idle_count];
+    PyErr_SetString(PyExc_SystemError, "there is no worker");
+    return NULL;
 }
 
 /* A new worker. The root starts it: a greenlet inherits the recursion depth of its starter. */
@@ -74,7 +85,7 @@ serve_hirers(Switching *self)
         PyObject *hirer = self->hirer;
         self->hirer = NULL;
         PyObject *worker = start_worker(self);
-        int kept = worker ? PyList_Append(self->workers, worker) : -1;
+        int kept = worker ? keep_worker(self, worker) : -1;
         Py_XDECREF(worker);
         PyObject *back = kept < 0 ? NULL : switch_to(hirer);
         Py_DECREF(hirer);
@@ -127,7 +138,7 @@ call_exposed(Switching *self, State *coroutine, PyObject *fn, PyObject *args, Py
 }
 
 /* The context variables of the greenlet that runs; greenlet itself sets them so at each switch. */
-static void
+void
 set_context(PyObject *context)
 {
     PyThreadState *thread = PyThreadState_Get();
@@ -274,9 +285,9 @@ switching_work(Switching *self, PyObject *_)
         if (run_job(self) < 0)
             goto failed;
         set_context(NULL); /* it would hold what the dead one has set there */
-        if (PyList_Append(self->workers, me) < 0)
+        if (keep_worker(self, me) < 0)
             goto failed;
-        Py_DECREF(me); /* `workers` holds it, or whoever has taken it from there */
+        Py_DECREF(me); /* `idle` holds it, or whoever has taken it from there */
         if (leave(self, self->charged_at, NULL, &left) < 0)
             return NULL;
         Py_INCREF(me);
@@ -399,9 +410,10 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
     set_exposed(self, NULL);
     if (struck() < 0)
         goto back;
-    coroutine->context = PyContext_CopyCurrent();
-    PyObject *worker = PyList_GET_SIZE(self->workers) ? pop_worker(self) : hire(self);
-    if (!coroutine->context || !worker)
+    if (PyThreadState_Get()->context && !(coroutine->context = PyContext_CopyCurrent()))
+        goto back;
+    PyObject *worker = self->idle_count ? pop_worker(self) : hire(self);
+    if (!worker)
         goto back;
     coroutine->greenlet = worker;
     if (PyDict_SetItem(self->living, coroutine->id, (PyObject *)coroutine) < 0 || push_caller(self, spawner) < 0)
@@ -419,7 +431,7 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
             PyObject *error = take_error();
             PyDict_DelItem(self->living, coroutine->id);
             Py_XDECREF(self->callers[--self->callers_count]);
-            PyList_Append(self->workers, worker);
+            keep_worker(self, worker);
             Py_CLEAR(self->job);
             Py_CLEAR(self->job_fn);
             Py_CLEAR(self->job_args);
@@ -464,7 +476,7 @@ switching_dismiss_workers(Switching *self, PyObject *kept)
     Py_ssize_t limit = PyLong_AsSsize_t(kept);
     if (limit < 0 && PyErr_Occurred())
         return NULL;
-    while (PyList_GET_SIZE(self->workers) > limit) {
+    while (self->idle_count > limit) {
         PyObject *worker = pop_worker(self);
         if (!worker)
             return NULL;

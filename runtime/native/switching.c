@@ -404,10 +404,9 @@ switching_init(Switching *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->max_coroutines, Py_NewRef(max_coroutines));
     Py_XSETREF(self->memory_limit, Py_NewRef(memory_limit));
     Py_XSETREF(self->living, PyDict_New());
-    Py_XSETREF(self->workers, PyList_New(0));
     Py_XSETREF(self->unclaimed, PyList_New(0));
     Py_XSETREF(self->root, (PyObject *)PyGreenlet_GetCurrent());
-    if (!self->living || !self->workers || !self->unclaimed || !self->root)
+    if (!self->living || !self->unclaimed || !self->root)
         return -1;
     Py_XSETREF(self->dice, dice == Py_None ? NULL : Py_NewRef(dice));
     self->thread_id = PyThread_get_thread_ident();
@@ -426,7 +425,7 @@ check_thread(Switching *self, const char *what)
 }
 
 #define SWITCHING_OBJECTS(what)                                                                               \
-    what(self->dict) what(self->clock) what(self->living) what(self->workers) what(self->unclaimed)           \
+    what(self->dict) what(self->clock) what(self->living) what(self->unclaimed)           \
     what(self->dice) what(self->max_coroutines) what(self->memory_limit) what(self->running)                \
     what(self->exposed) what(self->root) what(self->hirer) what(self->job) what(self->job_fn)                 \
     what(self->job_args) what(self->job_kwargs)
@@ -439,6 +438,8 @@ switching_traverse(Switching *self, visitproc visit, void *arg)
         Py_VISIT(self->ready.items[(self->ready.first + i) & (self->ready.size - 1)]);
     for (Py_ssize_t i = 0; i < self->callers_count; i++)
         Py_VISIT(self->callers[i]);
+    for (Py_ssize_t i = 0; i < self->idle_count; i++)
+        Py_VISIT(self->idle[i]);
     for (Py_ssize_t i = 0; i < KEPT_DEAD; i++) {
         if (traverse_grave(&self->graves[i], visit, arg))
             return -1;
@@ -454,6 +455,8 @@ switching_clear(Switching *self)
         Py_DECREF(ring_pop(&self->ready));
     while (self->callers_count)
         Py_XDECREF(self->callers[--self->callers_count]);
+    while (self->idle_count)
+        Py_DECREF(self->idle[--self->idle_count]);
     for (Py_ssize_t i = 0; i < KEPT_DEAD; i++)
         empty_grave(&self->graves[i]);
     return 0;
@@ -468,6 +471,7 @@ switching_dealloc(Switching *self)
     switching_clear(self);
     PyMem_Free(self->ready.items);
     PyMem_Free(self->callers);
+    PyMem_Free(self->idle);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -477,10 +481,17 @@ switching_get_ready_count(Switching *self, void *_)
     return PyLong_FromSsize_t(self->ready.count);
 }
 
+static PyObject *
+switching_get_idle_workers(Switching *self, void *_)
+{
+    return PyLong_FromSsize_t(self->idle_count);
+}
+
 static PyGetSetDef switching_getset[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {"graves", (getter)switching_get_graves, NULL, NULL, NULL},
     {"ready_count", (getter)switching_get_ready_count, NULL, NULL, NULL},
+    {"idle_workers", (getter)switching_get_idle_workers, NULL, NULL, NULL},
     {NULL},
 };
 
@@ -501,7 +512,6 @@ static PyMemberDef switching_members[] = {
     FIELD("charged_at", T_DOUBLE, charged_at),
     FIELD("thread_id", T_ULONG, thread_id),
     FIELD("_slice_left", T_PYSSIZET, slice_left),
-    FIELD("_workers", T_OBJECT, workers),
     FIELD("_unclaimed", T_OBJECT, unclaimed),
     FIELD("_root", T_OBJECT, root),
     FIELD("__dictoffset__", T_PYSSIZET, dict),
