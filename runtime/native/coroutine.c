@@ -20,11 +20,15 @@ state_init(State *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
+/* What can be part of a cycle, and what cannot: a collection visits each many times. */
 #define STATE_OBJECTS(what)                                                                                   \
-    what(self->scheduler) what(self->greenlet) what(self->state) what(self->verb) what(self->subject)         \
-    what(self->raise) what(self->value) what(self->interrupts) what(self->watchers) what(self->defers)        \
-    what(self->error) what(self->context) what(self->name) what(self->id) what(self->parent_id)               \
-    what(self->tally) what(self->site) what(self->code) what(self->limit)
+    what(self->scheduler) what(self->greenlet) what(self->subject) what(self->raise) what(self->value)        \
+    what(self->interrupts) what(self->watchers) what(self->defers) what(self->error) what(self->context)      \
+    what(self->tally) what(self->site)
+
+#define STATE_WORDS(what)                                                                                     \
+    what(self->state) what(self->verb) what(self->name) what(self->id) what(self->parent_id)                  \
+    what(self->code) what(self->limit)
 
 static int
 state_traverse(State *self, visitproc visit, void *arg)
@@ -37,6 +41,7 @@ static int
 state_clear(State *self)
 {
     STATE_OBJECTS(CLEAR)
+    STATE_WORDS(CLEAR)
     return 0;
 }
 
