@@ -12,6 +12,7 @@
 
 #include "native.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define CHUNK_BYTES 16384 /* DATA_STACK_CHUNK_SIZE of CPython */
@@ -22,27 +23,37 @@ static PyObjectArenaAllocator system_arenas;
 static struct {
     void *chunks[KEPT_CHUNKS];
     int count;
-} kept;
-
-/* All of these are called with the interpreter lock held. */
+    atomic_flag taken; /* an interpreter with a lock of its own may come at the same time: it goes to the system */
+} kept = {.taken = ATOMIC_FLAG_INIT};
 
 static void *
 take_arena(void *_, size_t size)
 {
-    if (size == CHUNK_BYTES && kept.count)
-        return kept.chunks[--kept.count];
-    return system_arenas.alloc(system_arenas.ctx, size);
+    void *chunk = NULL;
+    if (size == CHUNK_BYTES && !atomic_flag_test_and_set_explicit(&kept.taken, memory_order_acquire)) {
+        if (kept.count)
+            chunk = kept.chunks[--kept.count];
+        atomic_flag_clear_explicit(&kept.taken, memory_order_release);
+    }
+    return chunk ? chunk : system_arenas.alloc(system_arenas.ctx, size);
 }
 
 static void
 give_back_arena(void *_, void *arena, size_t size)
 {
-    if (size == FIRST_CHUNK_BYTES)
+    if (size == FIRST_CHUNK_BYTES) {
         free(arena);
-    else if (size == CHUNK_BYTES && kept.count < KEPT_CHUNKS)
-        kept.chunks[kept.count++] = arena;
-    else
-        system_arenas.free(system_arenas.ctx, arena, size);
+        return;
+    }
+    if (size == CHUNK_BYTES && !atomic_flag_test_and_set_explicit(&kept.taken, memory_order_acquire)) {
+        int keep = kept.count < KEPT_CHUNKS;
+        if (keep)
+            kept.chunks[kept.count++] = arena;
+        atomic_flag_clear_explicit(&kept.taken, memory_order_release);
+        if (keep)
+            return;
+    }
+    system_arenas.free(system_arenas.ctx, arena, size);
 }
 
 /* Never on the border of a page: should another allocator take the place of ours, its munmap only refuses it. */
