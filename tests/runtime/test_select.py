@@ -31,7 +31,7 @@ coroutine = pytest.mark.coroutine
 
 def nobody_in_line(*channels: Channel[Any]) -> bool:
     """Not even one that does not count any more."""
-    return not any(channel._senders._line or channel._receivers._line for channel in channels)
+    return all(channel._senders.is_empty() and channel._receivers.is_empty() for channel in channels)
 
 
 def full() -> Channel[Any]:
