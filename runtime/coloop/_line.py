@@ -14,7 +14,7 @@ The native core has lines of its own; where it is at work they go by the names o
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ._coroutine import Coroutine
@@ -37,6 +37,10 @@ class WaitQueue:
 
     def __len__(self) -> int:
         return sum(waiter._state == WAITING for waiter in self._line)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Those who wait, in order."""
+        return iter([waiter for waiter in self._line if waiter._state == WAITING])
 
     def is_empty(self) -> bool:
         """Whether nobody stands here, not even one whose wait is over and who has not left yet."""
@@ -177,7 +181,7 @@ class JointWait:
         return either(self._what)
 
 
-def foreign(coroutine: Coroutine) -> WrongThread:
+def foreign(coroutine: object) -> WrongThread:
     """What to raise when another thread's scheduler would serve `coroutine`."""
     return WrongThread(
         f"{coroutine} waits here for somebody on its own thread: use its scheduler.call_soon_threadsafe(...)"

@@ -6,6 +6,9 @@
        charging.c    what it costs, in time and heap           _switching.py
        stacks.c      where its Python frames lie
        graves.c      what is remembered of the dead            _snapshot.py
+       line.c        waiting in line                           _line.py
+       channel.c     what passes through a channel             _passage.py
+       arguments.c   the arguments of a call
        module.c      what Python imports                       _native.pyi
 
    The Python form is the reference, and the same tests run on both. Whatever is rare stays in Python and is
@@ -43,6 +46,7 @@ typedef struct {
     PyObject *Coroutine, *default_name;
     PyObject *Cancelled, *Killed, *NotRunning;
     PyObject *trimmed, *calling_site, *Site, *make_callers_objects, *ours;
+    PyObject *foreign, *either, *nobody, *closed_error;
     PyObject *Tally, *memory, *MonotonicClock;
 } Names;
 
@@ -170,6 +174,8 @@ PyObject *switch_to(PyObject *greenlet); /* new reference */
 PyObject *yield_now(Switching *self, PyObject *_);
 PyObject *checkpoint(Switching *self, PyObject *_);
 PyObject *park(Switching *self, PyObject *verb, PyObject *subject, PyObject *timeout_s);
+int wake(Switching *self, State *coroutine, PyObject *value);
+int interrupt(Switching *self, State *coroutine, PyObject *error);
 int check_thread(Switching *self, const char *what);
 int add_switching(PyObject *module);
 
@@ -210,6 +216,44 @@ void empty_grave(Grave *grave);
 int traverse_grave(Grave *grave, visitproc visit, void *arg);
 PyObject *switching_get_graves(Switching *self, void *_);
 
+/* -- lines and channels */
+
+typedef struct Node { /* one in line; `after` is NULL once he has left */
+    struct Node *before, *after;
+    PyObject *waiter; /* a State or a Joint */
+    PyObject *brings; /* of a Joint: number, line, what it brings there */
+} Node;
+
+typedef struct {
+    PyObject_HEAD
+    Node ends; /* the first comes after it, the last before it */
+} Line;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *what, *scheduler;
+    State *coroutine; /* NULL unless it waits */
+} Joint;
+
+extern PyTypeObject LineType, JointType;
+
+static inline int
+line_is_empty(Line *line)
+{
+    return line->ends.after == &line->ends;
+}
+
+Line *new_line(void);
+PyObject *line_serve(Line *self, Switching *here, PyObject *value);
+PyObject *line_wait(Line *self, Switching *here, PyObject *verb, PyObject *subject, PyObject *timeout_s,
+                    PyObject *brings);
+int add_line(PyObject *module);
+int add_channel(PyObject *module);
+
+int take_arguments(const char *function, const char *const *parameters, Py_ssize_t required, PyObject *const *args,
+                   Py_ssize_t count, PyObject *names, PyObject **given);
+
+PyObject *no_scheduler(void); /* raises */
 int load_names(void);
 
 #pragma GCC visibility pop

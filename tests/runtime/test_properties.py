@@ -790,7 +790,7 @@ class Patient:
     @property
     def leaves_no_trace(self) -> bool:
         """Of the first wait, when that is over."""
-        return nobody_in_line(self.a, self.b, self.full) and not self.event._waiters._line
+        return nobody_in_line(self.a, self.b, self.full) and self.event._waiters.is_empty()
 
 
 class PatientModel:
