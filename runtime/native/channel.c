@@ -167,12 +167,13 @@ passage_receive(Passage *self, PyObject *const *args, Py_ssize_t count, PyObject
         return NULL;
     Switching *here = begin();
     PyObject *value = here ? take(self, here) : NULL;
-    if (!value || value != of.nobody)
-        return value;
-    Py_DECREF(value);
-    if (self->closed)
-        return refuse(self);
-    return line_wait(self->receivers, here, receive_from, (PyObject *)self, given[0], Py_None);
+    if (value == of.nobody) {
+        Py_DECREF(value);
+        if (self->closed)
+            return refuse(self);
+        value = line_wait(self->receivers, here, receive_from, (PyObject *)self, given[0], Py_None);
+    }
+    return value ? hand_over(here, value) : NULL;
 }
 
 /* -- for `select` */

@@ -133,7 +133,8 @@ native_shoot(PyObject *_, PyObject *const *args, Py_ssize_t count)
         thread = PyThreadState_Next(thread);
     int instruction;
     PyCodeObject *code = thread ? innermost(thread, &instruction) : NULL;
-    int hit = code && !is_ours(code);
+    int handed = code == self->handed_code && instruction == self->handed_at;
+    int hit = code && !handed && !is_ours(code);
     Py_XDECREF(code);
     if (hit)
         PyThreadState_SetAsyncExc(self->thread_id, args[2]);

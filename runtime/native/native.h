@@ -19,6 +19,7 @@
    * No bytecode runs here, so an exception from another thread (`kill`) cannot strike inside. It would
      strike in whatever Python code comes next, which may be another coroutine's. So each way in takes down
      `exposed` and then asks whether one is pending: if so it is raised here, before anything has changed.
+     And what is handed out to Python code is not lost on the threshold: see `hand_over`.
    * A spawn site is noted as a code object and an offset, without making a frame object.
    * The dead are remembered as C structures and become tuples when somebody looks.
 
@@ -125,6 +126,8 @@ typedef struct {
     double slice_end, running_since, charged_at;
     unsigned long thread_id;
     char is_monotonic;
+    const void *handed_code; /* where something was handed to a coroutine last; only compared */
+    int handed_at;
 } Switching;
 
 extern PyTypeObject SwitchingType;
@@ -192,6 +195,7 @@ PyObject *take_error(void);
 void set_context(PyObject *context);
 PyCodeObject *innermost(PyThreadState *thread, int *instruction);
 int is_ours(PyCodeObject *code);
+PyObject *hand_over(Switching *self, PyObject *value);
 int add_spawning(PyObject *module);
 
 /* -- charging */

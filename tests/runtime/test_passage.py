@@ -3,8 +3,10 @@
 import gc
 import inspect
 import sys
+import threading
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -12,10 +14,22 @@ from typing import Any
 import pytest
 
 import coloop
-from coloop import Channel, Closed, go, run
+from coloop import Channel, Closed, Killed, current_scheduler, go, run
 from coloop._form import native
 from coloop._passage import Passage, closed_error
 from coloop.testing import MockClock
+
+COUNT = 50_000
+
+
+@pytest.fixture
+def nervous() -> Iterator[None]:
+    """Threads change places at every opportunity."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
 
 KillInside = Callable[[Callable[[], object], int], bool]
 
@@ -169,6 +183,53 @@ def test_wherever_a_kill_strikes_a_value_is_received_or_still_there(kill_inside:
         if not struck:
             break
     assert log == [1]
+
+
+@pytest.mark.coroutine
+@pytest.mark.skipif(native is None, reason="there a shot may strike between taking a value and returning it")
+@pytest.mark.usefixtures("nervous")
+def test_a_storm_of_shots_takes_no_value_along() -> None:
+    """Behind the call that hands a value over another thread may take its turn, and shoot."""
+    assert native is not None
+    shoot_at, scheduler, aim = native.shoot, current_scheduler(), threading.Event()
+    channel: Channel[int] = Channel(COUNT)
+    lost: list[int] = []
+    struck = 0
+
+    def receive_all() -> None:
+        nonlocal struck
+        value = -1
+        while value < COUNT - 1:
+            before = value
+            scheduler._slice_left = COUNT * 3  # nor does it stop for others: they must meet it in the midst
+            with suppress(Killed):
+                struck += 1
+                aim.set()
+                while value < COUNT - 1:
+                    value = channel.receive()
+                    if value != before + 1:
+                        lost.append(before + 1)
+                    before = value
+                    for _ in range(10):
+                        abs(value)
+
+    def shoot() -> None:
+        while not victim.ended:
+            if aim.wait(0.01):
+                aim.clear()
+                while not (shoot_at(scheduler, victim, Killed) or victim.ended):
+                    time.sleep(0)
+
+    for i in range(COUNT):
+        channel.send(i)
+    victim = go(lambda: (coloop.suspend(), receive_all()))
+    thread = threading.Thread(target=shoot)
+    thread.start()
+    victim.resume()
+    assert victim.join()
+    thread.join()
+    assert lost == []
+    assert struck > 1
 
 
 @pytest.mark.coroutine
