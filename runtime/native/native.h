@@ -6,6 +6,9 @@
        charging.c    what it costs, in time and heap           _switching.py
        stacks.c      where its Python frames lie
        graves.c      what is remembered of the dead            _snapshot.py
+       line.c        waiting in line                           _line.py
+       channel.c     what passes through a channel             _passage.py
+       arguments.c   the arguments of a call
        module.c      what Python imports                       _native.pyi
 
    The Python form is the reference, and the same tests run on both. Whatever is rare stays in Python and is
@@ -16,6 +19,7 @@
    * No bytecode runs here, so an exception from another thread (`kill`) cannot strike inside. It would
      strike in whatever Python code comes next, which may be another coroutine's. So each way in takes down
      `exposed` and then asks whether one is pending: if so it is raised here, before anything has changed.
+     And what is handed out to Python code is not lost on the threshold: see `hand_over`.
    * A spawn site is noted as a code object and an offset, without making a frame object.
    * The dead are remembered as C structures and become tuples when somebody looks.
 
@@ -43,6 +47,7 @@ typedef struct {
     PyObject *Coroutine, *default_name;
     PyObject *Cancelled, *Killed, *NotRunning;
     PyObject *trimmed, *calling_site, *Site, *make_callers_objects, *ours;
+    PyObject *foreign, *either, *nobody, *closed_error;
     PyObject *Tally, *memory, *MonotonicClock;
 } Names;
 
@@ -121,6 +126,8 @@ typedef struct {
     double slice_end, running_since, charged_at;
     unsigned long thread_id;
     char is_monotonic;
+    const void *handed_code; /* where something was handed to a coroutine last; only compared */
+    int handed_at;
 } Switching;
 
 extern PyTypeObject SwitchingType;
@@ -170,6 +177,8 @@ PyObject *switch_to(PyObject *greenlet); /* new reference */
 PyObject *yield_now(Switching *self, PyObject *_);
 PyObject *checkpoint(Switching *self, PyObject *_);
 PyObject *park(Switching *self, PyObject *verb, PyObject *subject, PyObject *timeout_s);
+int wake(Switching *self, State *coroutine, PyObject *value);
+int interrupt(Switching *self, State *coroutine, PyObject *error);
 int check_thread(Switching *self, const char *what);
 int add_switching(PyObject *module);
 
@@ -186,6 +195,7 @@ PyObject *take_error(void);
 void set_context(PyObject *context);
 PyCodeObject *innermost(PyThreadState *thread, int *instruction);
 int is_ours(PyCodeObject *code);
+PyObject *hand_over(Switching *self, PyObject *value);
 int add_spawning(PyObject *module);
 
 /* -- charging */
@@ -210,6 +220,44 @@ void empty_grave(Grave *grave);
 int traverse_grave(Grave *grave, visitproc visit, void *arg);
 PyObject *switching_get_graves(Switching *self, void *_);
 
+/* -- lines and channels */
+
+typedef struct Node { /* one in line; `after` is NULL once he has left */
+    struct Node *before, *after;
+    PyObject *waiter; /* a State or a Joint */
+    PyObject *brings; /* of a Joint: number, line, what it brings there */
+} Node;
+
+typedef struct {
+    PyObject_HEAD
+    Node ends; /* the first comes after it, the last before it */
+} Line;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *what, *scheduler;
+    State *coroutine; /* NULL unless it waits */
+} Joint;
+
+extern PyTypeObject LineType, JointType;
+
+static inline int
+line_is_empty(Line *line)
+{
+    return line->ends.after == &line->ends;
+}
+
+Line *new_line(void);
+PyObject *line_serve(Line *self, Switching *here, PyObject *value);
+PyObject *line_wait(Line *self, Switching *here, PyObject *verb, PyObject *subject, PyObject *timeout_s,
+                    PyObject *brings);
+int add_line(PyObject *module);
+int add_channel(PyObject *module);
+
+int take_arguments(const char *function, const char *const *parameters, Py_ssize_t required, PyObject *const *args,
+                   Py_ssize_t count, PyObject *names, PyObject **given);
+
+PyObject *no_scheduler(void); /* raises */
 int load_names(void);
 
 #pragma GCC visibility pop

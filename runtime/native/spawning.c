@@ -342,6 +342,17 @@ is_ours(PyCodeObject *code)
     return PyUnicode_Tailmatch(code->co_filename, of.ours, 0, PY_SSIZE_T_MAX, -1) != 0;
 }
 
+/* `value` is about to be handed to the innermost Python code. Behind the call is a place where a kill may strike,
+   and there the value has no name yet: so no shot is fired at whoever still stands at this instruction. */
+PyObject *
+hand_over(Switching *self, PyObject *value)
+{
+    PyCodeObject *code = innermost(PyThreadState_Get(), &self->handed_at);
+    self->handed_code = code;
+    Py_XDECREF(code);
+    return value;
+}
+
 /* Note where the innermost Python code stands; a code of ours is looked up the slow way. */
 static int
 note_site(State *coroutine)

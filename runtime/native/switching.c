@@ -291,6 +291,29 @@ misused:
     return NULL;
 }
 
+/* The wait of `coroutine`, which waits, ends with `value`. */
+int
+wake(Switching *self, State *coroutine, PyObject *value)
+{
+    Py_XSETREF(coroutine->value, Py_NewRef(value));
+    return make_ready(self, coroutine);
+}
+
+/* Raise `error` at the wait of `coroutine`, or at its next one. */
+int
+interrupt(Switching *self, State *coroutine, PyObject *error)
+{
+    if (coroutine->state == of.waiting) {
+        Py_XSETREF(coroutine->raise, Py_NewRef(error));
+        return make_ready(self, coroutine);
+    }
+    if (coroutine->has_ended)
+        return 0;
+    if (!coroutine->interrupts || coroutine->interrupts == Py_None)
+        Py_XSETREF(coroutine->interrupts, PyList_New(0));
+    return coroutine->interrupts ? PyList_Append(coroutine->interrupts, error) : -1;
+}
+
 static PyObject *
 switching_wake(Switching *self, PyObject *const *args, Py_ssize_t count)
 {
@@ -301,8 +324,7 @@ switching_wake(Switching *self, PyObject *const *args, Py_ssize_t count)
     State *coroutine = (State *)args[0];
     if (coroutine->state != of.waiting)
         Py_RETURN_FALSE;
-    Py_XSETREF(coroutine->value, Py_NewRef(count > 1 ? args[1] : Py_None));
-    if (make_ready(self, coroutine) < 0)
+    if (wake(self, coroutine, count > 1 ? args[1] : Py_None) < 0)
         return NULL;
     Py_RETURN_TRUE;
 }
@@ -314,17 +336,8 @@ switching_interrupt(Switching *self, PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_TypeError, "interrupt takes a coroutine and an exception");
         return NULL;
     }
-    State *coroutine = (State *)args[0];
-    if (coroutine->state == of.waiting) {
-        Py_XSETREF(coroutine->raise, Py_NewRef(args[1]));
-        if (make_ready(self, coroutine) < 0)
-            return NULL;
-    } else if (!coroutine->has_ended) {
-        if (!coroutine->interrupts || coroutine->interrupts == Py_None)
-            Py_XSETREF(coroutine->interrupts, PyList_New(0));
-        if (!coroutine->interrupts || PyList_Append(coroutine->interrupts, args[1]) < 0)
-            return NULL;
-    }
+    if (interrupt(self, (State *)args[0], args[1]) < 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 
