@@ -33,6 +33,7 @@ load_names(void)
         {&of.ours, "coloop._frames", "OURS"},
         {&of.Tally, "coloop._memory", "Tally"},
         {&of.MonotonicClock, "coloop._clock", "MonotonicClock"},
+        {&of.check_seconds, "coloop._timers", "check_seconds"},
         {&of.memory, "coloop._memory", "memory"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -108,6 +109,18 @@ native_yield_now(PyObject *_, PyObject *__)
 }
 
 static PyObject *
+native_sleep(PyObject *_, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
+    if (count + named != 1 ||
+        (named && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "seconds") != 0)) {
+        PyErr_SetString(PyExc_TypeError, "sleep takes a number of seconds");
+        return NULL;
+    }
+    return current ? sleep_for((Switching *)current, args[0]) : no_scheduler();
+}
+
+static PyObject *
 native_running(PyObject *_, PyObject *__)
 {
     Switching *here = (Switching *)current;
@@ -155,6 +168,8 @@ PyDoc_STRVAR(go_doc, "go($module, fn, /, *args, name=None, memory_limit=None, **
 "    NotRunning: no scheduler runs on this thread.\n"
 "    TooManyCoroutines: `max_coroutines` live already.");
 PyDoc_STRVAR(yield_now_doc, "yield_now($module, /)\n--\n\nLet the other ready coroutines run, then go on.");
+PyDoc_STRVAR(sleep_doc, "sleep($module, /, seconds)\n--\n\n"
+"Park for so many seconds; 0 yields. ValueError for a negative, infinite or NaN number.");
 PyDoc_STRVAR(current_doc, "current($module, /)\n--\n\nThe coroutine that runs; None outside of one.");
 
 static PyMethodDef module_methods[] = {
@@ -164,6 +179,7 @@ static PyMethodDef module_methods[] = {
     {"shoot", (PyCFunction)(void (*)(void))native_shoot, METH_FASTCALL, NULL},
     {"go", (PyCFunction)(void (*)(void))native_go, METH_FASTCALL | METH_KEYWORDS, go_doc},
     {"yield_now", native_yield_now, METH_NOARGS, yield_now_doc},
+    {"sleep", (PyCFunction)(void (*)(void))native_sleep, METH_FASTCALL | METH_KEYWORDS, sleep_doc},
     {"current", native_running, METH_NOARGS, current_doc},
     {NULL},
 };
@@ -180,9 +196,6 @@ PyInit__native(void)
         PyObject **into;
         const char *text;
     } strings[] = {
-        {&str.cancel, "cancel"},
-        {&str.call_later, "call_later"},
-        {&str.expire, "expire"},
         {&str.safe_point, "safe_point"},
         {&str.check_limits, "check_limits"},
         {&str.check_limits_of_spawn, "check_limits_of_spawn"},
@@ -191,8 +204,12 @@ PyInit__native(void)
         {&str.bury, "bury"},
         {&str.name, "__name__"},
         {&str.now, "now"},
+        {&str.sleep, "sleep"},
+        {&str.wake, "wake"},
+        {&str.expire, "expire"},
+        {&str.call_failed, "call_failed"},
     };
-    static int (*const parts[])(PyObject *) = {add_coroutine, add_switching, add_spawning};
+    static int (*const parts[])(PyObject *) = {add_coroutine, add_timers, add_switching, add_spawning, add_timing};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
             return NULL;
