@@ -90,10 +90,10 @@ typedef struct Timers Timers;
 
 typedef struct {
     PyObject_VAR_HEAD
-    Timers *timers; /* NULL: it is over */
+    Timers *timers; /* borrowed; NULL: it is over, and holds nothing */
     double deadline;
     PyObject *owner, *fn;
-    PyObject *args[];
+    PyObject *args[]; /* as many as `ob_size` says */
 } Timer;
 
 typedef struct {

