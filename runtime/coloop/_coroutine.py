@@ -20,12 +20,12 @@ from ._form import native
 from ._frames import summaries
 from ._memory import Account
 from ._snapshot import account_of
-from ._timers import Timer
 
 if TYPE_CHECKING or native is None:
     from ._coroutine_state import CoroutineState
+    from ._timers import Timer
 else:
-    CoroutineState = native.CoroutineState
+    CoroutineState, Timer = native.CoroutineState, native.Timer
 
 
 class Coroutine(CoroutineState):

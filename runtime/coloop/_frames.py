@@ -90,7 +90,7 @@ def top_site(frame: FrameType | None) -> str | None:
     while frame is not None:
         if not is_ours(frame.f_code):
             return str(site_of(frame))
-        if not frame.f_code.co_filename.endswith(("_scheduler.py", "_switching.py")):
+        if not frame.f_code.co_filename.endswith(("_scheduler.py", "_switching.py", "_timing.py")):
             entrance = frame
         frame = frame.f_back
     return None if entrance is None else str(site_of(entrance))

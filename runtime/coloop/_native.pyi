@@ -11,9 +11,13 @@ from ._memory import Ledger
 from ._passage import Passage as Passage
 from ._run import current as current
 from ._run import go as go
+from ._run import sleep as sleep
 from ._run import yield_now as yield_now
 from ._scheduler import Scheduler
 from ._switching import Switching as Switching
+from ._timers import Timer as Timer
+from ._timers import Timers as Timers
+from ._timing import Timing as Timing
 
 def set_current(scheduler: Scheduler | None) -> None:
     """From now on `scheduler` is the one of this thread."""

@@ -146,4 +146,4 @@ def snapshot(limit: int | None = None, *, stuck: bool = False) -> Snapshot:
 
 
 if not TYPE_CHECKING and native is not None:
-    go, yield_now, current = native.go, native.yield_now, native.current
+    go, sleep, yield_now, current = native.go, native.sleep, native.yield_now, native.current

@@ -44,7 +44,6 @@ from ._kill import Killer
 from ._memory import Tally, memory, stack_cost
 from ._observer import Failure, Observer, describe_failure
 from ._poller import Poller, open_poller
-from ._timers import Timer, Timers, check_seconds
 
 MAX_IDLE_WORKERS: Final = 256  # about 6 KB each
 MAX_TIMERS_PER_TURN: Final = 10_000  # then I/O is looked at again
@@ -52,10 +51,11 @@ MAIN_ID: Final = 1
 SHUTDOWN_PATIENCE_S: Final = 1.0  # real time, three times
 
 if TYPE_CHECKING or native is None:
-    from ._switching import Switching, set_current
     from ._switching import scheduler_or_none as scheduler_or_none  # noqa: PLC0414 - mypy wants it said
+    from ._switching import set_current
+    from ._timing import Timing
 else:
-    Switching, scheduler_or_none = native.Switching, native.scheduler_or_none
+    Timing, scheduler_or_none = native.Timing, native.scheduler_or_none
     set_current = native.set_current
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -76,12 +76,11 @@ def current_scheduler() -> Scheduler:
     return scheduler
 
 
-class Scheduler(Switching):
+class Scheduler(Timing):
     """Runs the coroutines of one thread. Made by `run`; the handle of a scheduler for other threads.
 
     Attributes:
         poller: what waits for descriptors.
-        timers: what is due when.
         sockets: the open sockets and listeners, by their serial numbers.
         observer: who is told of failures and standstills.
         main: coroutine 1.
@@ -109,7 +108,6 @@ class Scheduler(Switching):
         self.check_memory_limit(memory_limit)
         self._all_together = Tally(memory_limit)
         self.poller: Poller = open_poller()
-        self.timers = Timers()
         self.sockets: dict[int, Any] = {}
         # Waits that something outside can end, besides timers and descriptors.
         self.threads_pending = 0
@@ -127,25 +125,6 @@ class Scheduler(Switching):
         memory.schedulers.add(self)
 
     # -- waiting ---------------------------------------------------------------------------------
-
-    def sleep(self, seconds: float) -> None:
-        """Park for so many seconds of the scheduler's clock; 0 only yields."""
-        if check_seconds(seconds, "sleep") == 0:
-            self.yield_now()
-            return
-        me = self.running
-        timer = self.call_later(seconds, self.wake, me)
-        try:
-            self.park("sleep", timer)
-        finally:
-            timer.cancel()
-
-    def call_later(self, delay_s: float, fn: Callable[..., Any], *args: Any) -> Timer:
-        """See `Switching`."""
-        if threading.get_ident() != self.thread_id:
-            self.check_thread("call_later")
-        deadline = self.clock.now() + check_seconds(delay_s, "delay")
-        return self.timers.add(deadline, fn, *args, owner=self.running)
 
     def wait_until_idle(self, timeout_s: float | None = None) -> None:
         """Park until every other coroutine is parked and no descriptor is ready."""
@@ -359,7 +338,7 @@ class Scheduler(Switching):
         self._handover.polled(began, perf_counter())
         for waiter in woken:
             self.wake(waiter)
-        self._fire_timers()
+        self.fire_timers(MAX_TIMERS_PER_TURN)
         if self.ready_count:
             self._stall_told = frozenset()
             self.run_slice()
@@ -412,24 +391,19 @@ class Scheduler(Switching):
     def _pictures(self, coroutines: list[Coroutine]) -> tuple[_snapshot.CoroutinePicture, ...]:
         return tuple(_snapshot.picture_of(self, co) for co in coroutines[: _snapshot.MAX_REPORTED])
 
-    def _fire_timers(self) -> None:
-        now = self.clock.now()
-        for _ in range(MAX_TIMERS_PER_TURN):
-            call = self.timers.pop_expired(now)
-            if call is None:
-                return
-            self._guard(*call)
-
     def _run_calls(self) -> None:
         for _ in range(len(self._calls)):
             self._guard(*self._calls.popleft())
 
     def _guard(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        """A call that belongs to no coroutine may fail, and must not end the loop."""
         try:
             fn(*args)
         except Exception as error:
-            self._report(describe_failure(None, default_name(fn), trimmed(error)))
+            self.call_failed(fn, error)
+
+    def call_failed(self, fn: Callable[..., Any], error: Exception) -> None:
+        """See `Timing`."""
+        self._report(describe_failure(None, default_name(fn), trimmed(error)))
 
     def _report_unclaimed(self) -> None:
         """Those who failed, and whom nobody has joined by the time that the root has its turn."""

@@ -40,10 +40,10 @@ from ._coroutine_state import CANCELLED, DONE, FAILED, READY, WAITING
 from ._errors import Cancelled, Killed, NotRunning
 from ._frames import Site, calling_site, make_objects, trimmed
 from ._memory import memory
+from ._timers import Timer, Timers
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
-    from ._timers import Timer
 
 SLICE_SWITCHES: Final = 64
 SLICE_S: Final = 0.001
@@ -74,6 +74,7 @@ class Switching:
 
     Attributes:
         clock: what tells the time.
+        timers: what is due when.
         running: the coroutine that runs at this moment; None while the root does.
         exposed: the same, except that it is None while the scheduler works for it.
         living: the coroutines that have not ended, by id.
@@ -93,6 +94,7 @@ class Switching:
         self, clock: Clock, dice: random.Random | None, max_coroutines: int | None, memory_limit: int | None
     ) -> None:
         self.clock = clock
+        self.timers = Timers()
         self.max_coroutines = max_coroutines
         self.memory_limit = memory_limit
         self.running: Coroutine | None = None

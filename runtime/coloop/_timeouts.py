@@ -23,25 +23,36 @@ class timeout:  # noqa: N801 - reads as the statement that it is
         NotRunning: entered outside of a coroutine.
     """
 
+    __slots__ = ("__weakref__", "_coroutine", "_error", "_timer", "seconds")
+
     def __init__(self, seconds: float) -> None:
         self.seconds = check_seconds(seconds, "timeout")
-        self._error = Timeout(f"timed out after {self.seconds:g}s")
+        self._error: Timeout | None = None
         self._coroutine: Coroutine | None = None
         self._timer: Timer | None = None
 
     @property
     def expired(self) -> bool:
         """Whether the limit was reached inside the block."""
-        return self._error.__traceback__ is not None
+        return self._error is not None and self._error.__traceback__ is not None
 
     def __enter__(self) -> timeout:  # noqa: PYI034 - a final class, as short as it can be
         scheduler = current_scheduler()
-        coroutine = scheduler.running
+        coroutine = self._coroutine = scheduler.running
         if coroutine is None:
             raise NotRunning("timeout works inside a coroutine only")
-        self._coroutine = coroutine
-        self._timer = scheduler.call_later(self.seconds, scheduler.interrupt, coroutine, self._error)
+        exposed, scheduler.exposed = scheduler.exposed, None  # who is killed must leave no timer
+        try:
+            self._timer = scheduler.call_later(self.seconds, self._expire)
+        finally:
+            scheduler.exposed = exposed
         return self
+
+    def _expire(self) -> None:
+        """In the root: the time is over."""
+        assert self._coroutine is not None
+        self._error = Timeout(f"timed out after {self.seconds:g}s")
+        self._coroutine._scheduler.interrupt(self._coroutine, self._error)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -49,7 +60,8 @@ class timeout:  # noqa: N801 - reads as the statement that it is
         assert self._timer is not None
         assert self._coroutine is not None
         self._timer.cancel()
-        pending = self._coroutine._interrupts
-        if pending and self._error in pending:
-            pending.remove(self._error)
+        if self._error is not None:
+            pending = self._coroutine._interrupts
+            if pending and self._error in pending:
+                pending.remove(self._error)
         self._coroutine = None

@@ -82,6 +82,11 @@ class Timers:
     def __len__(self) -> int:
         return self._living
 
+    @property
+    def held(self) -> int:
+        """How many entries there are in memory: the living, and the cancelled that were not dropped yet."""
+        return len(self._heap)
+
     def __iter__(self) -> Any:
         """The living timers, in no particular order."""
         return (timer for _, _, timer in self._heap if timer.active)

@@ -37,6 +37,7 @@ load_names(void)
         {&of.either, "coloop._line", "either"},
         {&of.nobody, "coloop._line", "NOBODY"},
         {&of.closed_error, "coloop._passage", "closed_error"},
+        {&of.check_seconds, "coloop._timers", "check_seconds"},
         {&of.memory, "coloop._memory", "memory"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -112,6 +113,18 @@ native_yield_now(PyObject *_, PyObject *__)
 }
 
 static PyObject *
+native_sleep(PyObject *_, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
+    if (count + named != 1 ||
+        (named && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "seconds") != 0)) {
+        PyErr_SetString(PyExc_TypeError, "sleep takes a number of seconds");
+        return NULL;
+    }
+    return current ? sleep_for((Switching *)current, args[0]) : no_scheduler();
+}
+
+static PyObject *
 native_running(PyObject *_, PyObject *__)
 {
     Switching *here = (Switching *)current;
@@ -160,6 +173,8 @@ PyDoc_STRVAR(go_doc, "go($module, fn, /, *args, name=None, memory_limit=None, **
 "    NotRunning: no scheduler runs on this thread.\n"
 "    TooManyCoroutines: `max_coroutines` live already.");
 PyDoc_STRVAR(yield_now_doc, "yield_now($module, /)\n--\n\nLet the other ready coroutines run, then go on.");
+PyDoc_STRVAR(sleep_doc, "sleep($module, /, seconds)\n--\n\n"
+"Park for so many seconds; 0 yields. ValueError for a negative, infinite or NaN number.");
 PyDoc_STRVAR(current_doc, "current($module, /)\n--\n\nThe coroutine that runs; None outside of one.");
 
 static PyMethodDef module_methods[] = {
@@ -169,6 +184,7 @@ static PyMethodDef module_methods[] = {
     {"shoot", (PyCFunction)(void (*)(void))native_shoot, METH_FASTCALL, NULL},
     {"go", (PyCFunction)(void (*)(void))native_go, METH_FASTCALL | METH_KEYWORDS, go_doc},
     {"yield_now", native_yield_now, METH_NOARGS, yield_now_doc},
+    {"sleep", (PyCFunction)(void (*)(void))native_sleep, METH_FASTCALL | METH_KEYWORDS, sleep_doc},
     {"current", native_running, METH_NOARGS, current_doc},
     {NULL},
 };
@@ -185,9 +201,6 @@ PyInit__native(void)
         PyObject **into;
         const char *text;
     } strings[] = {
-        {&str.cancel, "cancel"},
-        {&str.call_later, "call_later"},
-        {&str.expire, "expire"},
         {&str.safe_point, "safe_point"},
         {&str.check_limits, "check_limits"},
         {&str.check_limits_of_spawn, "check_limits_of_spawn"},
@@ -198,9 +211,14 @@ PyInit__native(void)
         {&str.now, "now"},
         {&str.NoneType, "NoneType"},
         {&str.gr_context, "gr_context"},
+        {&str.sleep, "sleep"},
+        {&str.wake, "wake"},
+        {&str.expire, "expire"},
+        {&str.call_failed, "call_failed"},
     };
-    static int (*const parts[])(PyObject *) = {add_coroutine, add_switching, add_spawning, add_stacks, add_line,
-                                              add_channel};
+    static int (*const parts[])(PyObject *) = {
+        add_coroutine, add_timers, add_switching, add_spawning, add_timing, add_stacks, add_line, add_channel,
+    };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
             return NULL;

@@ -5,6 +5,8 @@
        spawning.c    starting and ending one                   _switching.py
        charging.c    what it costs, in time and heap           _switching.py
        stacks.c      where its Python frames lie
+       timers.c      deadlines, soonest first                  _timers.py
+       timing.c      when to wake whom                         _timing.py
        graves.c      what is remembered of the dead            _snapshot.py
        line.c        waiting in line                           _line.py
        channel.c     what passes through a channel             _passage.py
@@ -48,15 +50,14 @@ typedef struct {
     PyObject *Cancelled, *Killed, *NotRunning;
     PyObject *trimmed, *calling_site, *Site, *make_callers_objects, *ours;
     PyObject *foreign, *either, *nobody, *closed_error;
-    PyObject *Tally, *memory, *MonotonicClock;
+    PyObject *Tally, *memory, *MonotonicClock, *check_seconds;
 } Names;
 
 extern Names of;
 
 typedef struct {
-    PyObject *cancel, *call_later, *expire, *safe_point, *check_limits, *check_limits_of_spawn, *settle, *outside,
-        *bury, *name, *now, *NoneType,
-        *gr_context;
+    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *settle, *outside, *bury, *name, *now, *sleep,
+        *wake, *expire, *call_failed, *NoneType, *gr_context;
 } Strings;
 
 extern Strings str;
@@ -90,6 +91,39 @@ PyObject *state_tally(State *self);                   /* new reference */
 PyObject *site_of(PyObject *code, int instruction);   /* new reference */
 int add_coroutine(PyObject *module);
 
+/* -- timers */
+
+typedef struct Timers Timers;
+
+typedef struct {
+    PyObject_VAR_HEAD
+    Timers *timers; /* borrowed; NULL: it is over, and holds nothing */
+    double deadline;
+    PyObject *owner, *fn;
+    PyObject *args[]; /* as many as `ob_size` says */
+} Timer;
+
+typedef struct {
+    double deadline;
+    unsigned long long serial;
+    Timer *timer; /* owned, also when it is over */
+} Due;
+
+struct Timers {
+    PyObject_HEAD
+    Due *heap;
+    Py_ssize_t size, count, living;
+    unsigned long long added;
+};
+
+extern PyTypeObject TimerType, TimersType;
+
+Timer *timers_add(Timers *self, double deadline, PyObject *owner, PyObject *fn, PyObject *const *args, Py_ssize_t count);
+Timer *timers_pop_expired(Timers *self, double now); /* owned */
+void timer_cancel(Timer *self);
+void timer_release(Timer *self); /* once it is over */
+int add_timers(PyObject *module);
+
 /* -- the scheduler */
 
 typedef struct {
@@ -111,6 +145,8 @@ typedef struct {
     PyObject *dict, *weakrefs;
     PyObject *clock, *living, *unclaimed, *dice, *max_coroutines, *memory_limit;
     State *running, *exposed;
+    Timers *timers;
+    PyObject *waker, *expirer; /* its own methods, for timers to call */
     PyObject *root, *hirer; /* greenlets */
     State *job; /* with its function */
     PyObject *job_fn, *job_args, *job_kwargs;
@@ -181,6 +217,13 @@ int wake(Switching *self, State *coroutine, PyObject *value);
 int interrupt(Switching *self, State *coroutine, PyObject *error);
 int check_thread(Switching *self, const char *what);
 int add_switching(PyObject *module);
+
+/* -- when to wake whom; arguments are borrowed, `now` is what `perf_counter` said */
+
+Timer *set_timer(Switching *self, double now, PyObject *delay_s, const char *what, PyObject *fn, PyObject *const *args,
+                 Py_ssize_t count);
+PyObject *sleep_for(Switching *self, PyObject *seconds);
+int add_timing(PyObject *module);
 
 /* -- starting and ending */
 

@@ -210,18 +210,15 @@ park(Switching *self, PyObject *verb, PyObject *subject, PyObject *timeout_s)
     if (safe_point(self, me) < 0)
         return NULL;
     Py_INCREF(me);
-    PyObject *timer = NULL;
+    Timer *timer = NULL;
     char left = 0;
     set_exposed(self, NULL);
     int done = struck();
     if (done == 0) {
         double now = perf_counter();
         if (timeout_s != Py_None) {
-            PyObject *expire = PyObject_GetAttr((PyObject *)self, str.expire);
-            timer = expire ? PyObject_CallMethodObjArgs((PyObject *)self, str.call_later, timeout_s, expire, me, verb,
-                                                        subject, timeout_s, NULL)
-                           : NULL;
-            Py_XDECREF(expire);
+            PyObject *args[] = {(PyObject *)me, verb, subject, timeout_s};
+            timer = set_timer(self, now, timeout_s, "delay", self->expirer, args, 4);
         }
         if (timeout_s != Py_None && !timer)
             done = -1;
@@ -238,16 +235,8 @@ park(Switching *self, PyObject *verb, PyObject *subject, PyObject *timeout_s)
         }
     }
     if (timer) {
-        PyObject *error = done < 0 ? take_error() : NULL;
-        PyObject *cancelled = PyObject_CallMethodNoArgs(timer, str.cancel);
+        timer_cancel(timer);
         Py_DECREF(timer);
-        if (!cancelled)
-            done = -1;
-        Py_XDECREF(cancelled);
-        if (error) {
-            PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-            Py_DECREF(error);
-        }
     }
     set_exposed(self, me);
     PyObject *value = NULL;
@@ -419,7 +408,10 @@ switching_init(Switching *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->living, PyDict_New());
     Py_XSETREF(self->unclaimed, PyList_New(0));
     Py_XSETREF(self->root, (PyObject *)PyGreenlet_GetCurrent());
-    if (!self->living || !self->unclaimed || !self->root)
+    Py_XSETREF(self->timers, (Timers *)PyObject_CallNoArgs((PyObject *)&TimersType));
+    Py_XSETREF(self->waker, PyObject_GetAttr((PyObject *)self, str.wake));
+    Py_XSETREF(self->expirer, PyObject_GetAttr((PyObject *)self, str.expire));
+    if (!self->living || !self->unclaimed || !self->root || !self->timers || !self->waker || !self->expirer)
         return -1;
     Py_XSETREF(self->dice, dice == Py_None ? NULL : Py_NewRef(dice));
     self->thread_id = PyThread_get_thread_ident();
@@ -441,7 +433,7 @@ check_thread(Switching *self, const char *what)
     what(self->dict) what(self->clock) what(self->living) what(self->unclaimed)           \
     what(self->dice) what(self->max_coroutines) what(self->memory_limit) what(self->running)                \
     what(self->exposed) what(self->root) what(self->hirer) what(self->job) what(self->job_fn)                 \
-    what(self->job_args) what(self->job_kwargs)
+    what(self->job_args) what(self->job_kwargs) what(self->timers) what(self->waker) what(self->expirer)
 
 static int
 switching_traverse(Switching *self, visitproc visit, void *arg)
@@ -513,6 +505,7 @@ static PyGetSetDef switching_getset[] = {
 static PyMemberDef switching_members[] = {
     FIELD("clock", T_OBJECT, clock),
     FIELD("living", T_OBJECT, living),
+    {"timers", T_OBJECT, offsetof(Switching, timers), READONLY, NULL},
     FIELD("running", T_OBJECT, running),
     FIELD("exposed", T_OBJECT, exposed),
     FIELD("max_coroutines", T_OBJECT, max_coroutines),

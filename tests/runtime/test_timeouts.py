@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -229,3 +230,25 @@ def test_cleaning_up_after_a_timeout_may_take_its_time(mock_clock: MockClock) ->
             finally:
                 sleep(5)
     assert mock_clock.now() == 6.0
+
+
+def test_who_is_killed_on_the_way_into_a_block_leaves_no_timer(
+    kill_inside: Callable[[Callable[[], object], int], bool],
+) -> None:
+    def attempt() -> None:
+        limit.__enter__()
+        entered.append(True)
+
+    for place in count():
+        limit, entered = timeout(1), list[bool]()
+        kill_inside(attempt, place)
+        if entered:
+            break
+        assert nothing_is_left(), f"place {place}"
+    limit.__exit__(None, None, None)
+
+
+def test_a_limit_that_is_not_reached_makes_no_exception() -> None:
+    with timeout(1) as limit:
+        sleep(0.5)
+    assert limit._error is None

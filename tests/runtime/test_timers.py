@@ -1,14 +1,22 @@
 """The soonest first, those of one instant in the order in which they were set, and no memory for the cancelled."""
 
+import gc
 import math
+import random
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coloop._form import native
 from coloop._timers import MIN_REBUILD, Timers, check_seconds
+
+FORMS = {"python": Timers} if native is None else {"python": Timers, "native": native.Timers}
+both_forms = pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
+Make = Callable[[], Timers]
 
 
 def nothing() -> None:
@@ -23,8 +31,9 @@ def due(timers: Timers, now: float) -> list[Any]:
     return found
 
 
-def test_they_come_soonest_first_and_not_before_their_time() -> None:
-    timers = Timers()
+@both_forms
+def test_they_come_soonest_first_and_not_before_their_time(make: Make) -> None:
+    timers = make()
     for deadline in (3.0, 1.0, 2.0):
         timers.add(deadline, nothing, deadline)
     assert timers.next_deadline() == 1.0
@@ -35,18 +44,20 @@ def test_they_come_soonest_first_and_not_before_their_time() -> None:
     assert timers.next_deadline() is None
 
 
-def test_those_of_one_instant_come_in_the_order_in_which_they_were_set() -> None:
-    timers = Timers()
+@both_forms
+def test_those_of_one_instant_come_in_the_order_in_which_they_were_set(make: Make) -> None:
+    timers = make()
     for i in range(200):
         timers.add(1.0, nothing, i)
     assert due(timers, 1.0) == list(range(200))
 
 
-def test_a_cancelled_one_never_comes_and_holds_nothing() -> None:
+@both_forms
+def test_a_cancelled_one_never_comes_and_holds_nothing(make: Make) -> None:
     class Thing:
         pass
 
-    timers, thing = Timers(), Thing()
+    timers, thing = make(), Thing()
     timer = timers.add(1.0, nothing, thing, owner=thing)
     held = weakref.ref(thing)
     del thing
@@ -57,8 +68,9 @@ def test_a_cancelled_one_never_comes_and_holds_nothing() -> None:
     assert (len(timers), timers.next_deadline(), due(timers, 5.0)) == (0, None, [])
 
 
-def test_cancelling_twice_or_after_it_fired_changes_nothing() -> None:
-    timers = Timers()
+@both_forms
+def test_cancelling_twice_or_after_it_fired_changes_nothing(make: Make) -> None:
+    timers = make()
     fired, cancelled, kept = (timers.add(i, nothing, i) for i in (1.0, 2.0, 3.0))
     assert due(timers, 1.0) == [1.0]
     for _ in range(2):
@@ -69,31 +81,127 @@ def test_cancelling_twice_or_after_it_fired_changes_nothing() -> None:
     assert due(timers, 5.0) == [3.0]
 
 
-def test_cancelled_ones_do_not_pile_up() -> None:
-    timers = Timers()
+@both_forms
+def test_cancelled_ones_do_not_pile_up(make: Make) -> None:
+    timers = make()
     kept = [timers.add(i, nothing, i) for i in range(100)]
     for i in range(100_000):
         timers.add(1e6 + i, nothing, i).cancel()
-        assert len(timers._heap) <= 2 * len(kept) + 1
+        assert timers.held <= 2 * len(kept) + 1
     assert len(timers) == 100
 
 
-def test_a_few_cancelled_ones_are_not_worth_a_rebuild() -> None:
-    timers = Timers()
+@both_forms
+def test_a_few_cancelled_ones_are_not_worth_a_rebuild(make: Make) -> None:
+    timers = make()
     for each in [timers.add(i, nothing) for i in range(MIN_REBUILD)]:
         each.cancel()
-    assert len(timers._heap) == MIN_REBUILD
+    assert timers.held == MIN_REBUILD
     assert timers.next_deadline() is None
-    assert timers._heap == []
+    assert timers.held == 0
 
 
-def test_its_repr_tells_when_and_whether_it_is_over() -> None:
-    timer = Timers().add(1.5, nothing)
+@both_forms
+def test_of_thousands_those_that_are_left_come_in_order(make: Make) -> None:
+    timers, dice = make(), random.Random(7)
+    wanted = [(float(dice.randrange(500)), i) for i in range(5000)]
+    handles = [timers.add(deadline, nothing, (deadline, i)) for deadline, i in wanted]
+    gone = set(dice.sample(range(5000), 4000))
+    for i in gone:
+        handles[i].cancel()
+    assert due(timers, 500) == sorted(entry for entry in wanted if entry[1] not in gone)
+
+
+@both_forms
+def test_what_it_is_to_call_can_be_seen_until_it_is_over(make: Make) -> None:
+    timers = make()
+    timer = timers.add(2, nothing, 1, "two", owner=timers)
+    assert (timer.deadline, timer.fn, timer.args, timer.owner) == (2.0, nothing, (1, "two"), timers)
+    assert timers.pop_expired(2.0) == (nothing, (1, "two"))
+    assert (timer.deadline, timer.fn, timer.args, timer.owner) == (2.0, None, (), None)
+
+
+@both_forms
+def test_all_can_be_cancelled_on_the_way_through_them(make: Make) -> None:
+    timers = make()
+    for i in range(1000):
+        timers.add(i, nothing)
+    for timer in timers:
+        timer.cancel()
+    assert (len(timers), list(timers), timers.next_deadline()) == (0, [], None)
+
+
+@both_forms
+def test_what_is_let_go_of_may_set_and_cancel_others(make: Make) -> None:
+    class Last:
+        def __del__(self) -> None:
+            for each in others:
+                each.cancel()
+            timers.add(5.0, nothing, "new")
+
+    timers = make()
+    timer = timers.add(1.0, nothing, Last())
+    others = [timers.add(i, nothing, i) for i in range(2, 1000)]
+    timer.cancel()
+    assert due(timers, 1000) == ["new"]
+
+
+@both_forms
+def test_a_ring_through_a_timer_that_nobody_reaches_is_garbage(make: Make) -> None:
+    class Holder:
+        def __init__(self) -> None:
+            self.timers = make()
+            self.timer = self.timers.add(1.0, self.fire, self, owner=self)
+
+        def fire(self) -> None:
+            pass
+
+    held = weakref.ref(Holder())
+    gc.collect()
+    assert held() is None
+
+
+@both_forms
+def test_what_a_timer_that_can_still_fire_holds_is_no_garbage(make: Make) -> None:
+    class Thing:
+        pass
+
+    timers, thing = make(), Thing()
+    held = weakref.ref(thing)
+    timers.add(1.0, nothing, [thing])
+    del thing
+    gc.collect()
+    assert held() is not None
+    assert due(timers, 1.0) == [[held()]]
+
+
+@both_forms
+def test_one_whose_timers_are_gone_can_be_cancelled(make: Make) -> None:
+    timer = make().add(1.0, nothing)
+    gc.collect()
+    timer.cancel()
+    assert not timer.active
+
+
+@both_forms
+@pytest.mark.parametrize("deadline", [math.nan, math.inf, -math.inf])
+def test_what_would_break_the_order_is_refused(make: Make, deadline: float) -> None:
+    timers = make()
+    with pytest.raises(AssertionError):
+        timers.add(deadline, nothing)
+    assert (len(timers), timers.held) == (0, 0)
+
+
+@both_forms
+def test_its_repr_tells_when_and_whether_it_is_over(make: Make) -> None:
+    timers = make()
+    timer = timers.add(1.5, nothing)
     assert repr(timer) == "<Timer at 1.500000>"
     timer.cancel()
     assert repr(timer) == "<Timer at 1.500000 (over)>"
 
 
+@both_forms
 @settings(derandomize=True, deadline=None, database=None)
 @given(
     st.lists(
@@ -105,8 +213,8 @@ def test_its_repr_tells_when_and_whether_it_is_over() -> None:
         max_size=400,
     )
 )
-def test_it_is_a_sorted_list_that_forgets(steps: list[tuple[str, int]]) -> None:
-    timers, now = Timers(), 0
+def test_it_is_a_sorted_list_that_forgets(make: Make, steps: list[tuple[str, int]]) -> None:
+    timers, now = make(), 0
     handles: list[Any] = []
     model: list[tuple[int, int]] = []  # deadline and number of those that are going to fire
     for what, amount in steps:
