@@ -11,11 +11,11 @@ place_of(PyObject *name, const char *const *parameters)
     return place;
 }
 
-/* Put them into `given`, in the order of `parameters`, which end with NULL; the first `required` must be there,
-   the others hold their defaults. All borrowed. */
+/* Put them into `given`, in the order of `parameters`, which end with NULL. The first `required` must be
+   there, the others hold their defaults. All are borrowed. */
 int
-take_arguments(const char *function, const char *const *parameters, Py_ssize_t required, PyObject *const *args,
-               Py_ssize_t count, PyObject *names, PyObject **given)
+take_arguments(const char *function, const char *const *parameters, Py_ssize_t required,
+               PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject **given)
 {
     Py_ssize_t allowed = 0, named = names ? PyTuple_GET_SIZE(names) : 0, missing = count;
     while (parameters[allowed])

@@ -99,7 +99,8 @@ give(Passage *self, PyObject *value, Switching *here)
 static PyObject *
 take(Passage *self, Switching *here)
 {
-    PyObject *sent = line_is_empty(self->senders) ? Py_NewRef(of.nobody) : line_serve(self->senders, here, Py_None);
+    int alone = line_is_empty(self->senders);
+    PyObject *sent = alone ? Py_NewRef(of.nobody) : line_serve(self->senders, here, Py_None);
     if (!sent || !self->count)
         return sent;
     PyObject *value = pop(self);

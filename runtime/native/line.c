@@ -134,7 +134,8 @@ line_serve(Line *self, Switching *here, PyObject *value)
 
 /* Park the coroutine that runs at the end of the line; what it is woken with: a new reference. */
 PyObject *
-line_wait(Line *self, Switching *here, PyObject *verb, PyObject *subject, PyObject *timeout_s, PyObject *brings)
+line_wait(Line *self, Switching *here, PyObject *verb, PyObject *subject, PyObject *timeout_s,
+          PyObject *brings)
 {
     if (!here->running)
         return park(here, verb, subject, timeout_s); /* it has the words for it */
@@ -388,7 +389,8 @@ joint_init(Joint *self, PyObject *args, PyObject *kwargs)
 static int
 is_place(PyObject *place)
 {
-    return PyTuple_Check(place) && PyTuple_GET_SIZE(place) == 3 && Py_IS_TYPE(PyTuple_GET_ITEM(place, 1), &LineType);
+    return PyTuple_Check(place) && PyTuple_GET_SIZE(place) == 3 &&
+           Py_IS_TYPE(PyTuple_GET_ITEM(place, 1), &LineType);
 }
 
 /* A place is what its node brings: so whoever serves it there knows its number. */

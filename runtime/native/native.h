@@ -297,8 +297,8 @@ PyObject *line_wait(Line *self, Switching *here, PyObject *verb, PyObject *subje
 int add_line(PyObject *module);
 int add_channel(PyObject *module);
 
-int take_arguments(const char *function, const char *const *parameters, Py_ssize_t required, PyObject *const *args,
-                   Py_ssize_t count, PyObject *names, PyObject **given);
+int take_arguments(const char *function, const char *const *parameters, Py_ssize_t required,
+                   PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject **given);
 
 PyObject *no_scheduler(void); /* raises */
 int load_names(void);

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import pytest
 
 import coloop
+from coloop._line import JointWait, WaitQueue
 
 TELL_FORM = "import coloop; print(coloop.FORM, coloop.Coroutine.__mro__[1].__module__)"
 
@@ -32,4 +33,11 @@ def test_the_native_form_is_used_where_it_is_built() -> None:
 
 
 def test_this_process_has_the_form_it_says() -> None:
-    assert ("_native" in coloop.Coroutine.__mro__[1].__module__) == (coloop.FORM == "native")
+    forms = [
+        coloop.Coroutine.__mro__[1],
+        coloop.Scheduler.__mro__[1],
+        coloop.Channel.__mro__[1],
+        WaitQueue,
+        JointWait,
+    ]
+    assert {"_native" in form.__module__ for form in forms} == {coloop.FORM == "native"}
