@@ -209,7 +209,8 @@ PyInit__native(void)
         {&str.expire, "expire"},
         {&str.call_failed, "call_failed"},
     };
-    static int (*const parts[])(PyObject *) = {add_coroutine, add_timers, add_switching, add_spawning, add_timing};
+    static int (*const parts[])(PyObject *) = {add_coroutine, add_timers, add_switching, add_spawning,
+                                              add_timing};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
             return NULL;
