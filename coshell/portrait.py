@@ -217,7 +217,7 @@ def portrait(
         heap_peak=_bytes(picture.heap_peak),
         allocated=_bytes(picture.allocated_total),
         limit=_bytes(picture.limit),
-        stack=StackSize.of(picture.stack_bytes, picture.frames) if picture.frames else None,
+        stack=StackSize.of(picture.stack_bytes, picture.frames) if picture.stack_bytes else None,
         timers=picture.timers,
         defers=picture.defers,
         sockets=tuple(

@@ -197,7 +197,7 @@ def _measures(picture: CoroutinePicture, heap_rate: float | None) -> dict[str, A
         "age": Duration(picture.age_s),
         "busy": Duration(picture.busy_s),
         "switches": Count(picture.switches),
-        "stack": StackSize.of(picture.stack_bytes, picture.frames) if picture.frames else None,
+        "stack": StackSize.of(picture.stack_bytes, picture.frames) if picture.stack_bytes else None,
         "frames": picture.frames,
         "heap": None if picture.heap_bytes is None else Bytes(picture.heap_bytes),
         "heap_rate": None if heap_rate is None else ByteRate(round(heap_rate)),

@@ -14,7 +14,7 @@
        module.c      what Python imports                       _native.pyi
 
    The Python form is the reference, and the same tests run on both. Whatever is rare stays in Python and is
-   called from here: limits, timeouts, the order that a seed decides, the ledger, the report of a failure.
+   called from here: limits, what is said of a timeout, the order that a seed decides, the ledger, the report of a failure.
 
    Three things differ from the Python form, because they must:
 
@@ -56,8 +56,8 @@ typedef struct {
 extern Names of;
 
 typedef struct {
-    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *settle, *outside, *bury, *name, *now, *sleep,
-        *wake, *expire, *call_failed, *NoneType, *gr_context;
+    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *settle, *outside, *bury, *name, *now;
+    PyObject *sleep, *wake, *expire, *call_failed, *NoneType, *gr_context;
 } Strings;
 
 extern Strings str;
@@ -118,7 +118,8 @@ struct Timers {
 
 extern PyTypeObject TimerType, TimersType;
 
-Timer *timers_add(Timers *self, double deadline, PyObject *owner, PyObject *fn, PyObject *const *args, Py_ssize_t count);
+Timer *timers_add(Timers *self, double deadline, PyObject *owner, PyObject *fn, PyObject *const *args,
+                  Py_ssize_t count);
 Timer *timers_pop_expired(Timers *self, double now); /* owned */
 void timer_cancel(Timer *self);
 void timer_release(Timer *self); /* once it is over */
@@ -220,7 +221,7 @@ int add_switching(PyObject *module);
 
 /* -- when to wake whom; arguments are borrowed, `now` is what `perf_counter` said */
 
-Timer *set_timer(Switching *self, double now, PyObject *delay_s, const char *what, PyObject *fn, PyObject *const *args,
+Timer *set_timer(Switching *self, double now, PyObject *delay_s, PyObject *fn, PyObject *const *args,
                  Py_ssize_t count);
 PyObject *sleep_for(Switching *self, PyObject *seconds);
 int add_timing(PyObject *module);
