@@ -437,7 +437,10 @@ def wait_until_refused(address):
 
 
 def test_draining_lets_nobody_in_and_waits_for_those_who_are(shell):
-    shell.execute("def serve_one(c):\n    c.sendall(c.recv_exactly(3))\n    c.sendall(c.recv_exactly(3))\n")
+    served = shell.names["served"] = []
+    shell.execute(
+        "def serve_one(c):\n    for _ in range(2): c.sendall(c.recv_exactly(3))\n    served.append(c.peer)\n"
+    )
     shell.execute("s = serve(('127.0.0.1', 0), serve_one)")
     address = shell.names["s"].address
     with socket.create_connection((address.host, address.port)) as client:
@@ -446,6 +449,7 @@ def test_draining_lets_nobody_in_and_waits_for_those_who_are(shell):
         late = threading.Thread(target=lambda: (wait_until_refused(address), client.sendall(b"two")))
         late.start()
         shell.drain(3600)
+        assert len(served) == 1
         late.join()
         assert client.recv(3) == b"two"
     with pytest.raises(OSError, match="refused"):
