@@ -30,6 +30,7 @@ class Batch:
         self.errors = io.StringIO()
         self.shells = 0
         self.names = {}
+        self.limits = []
 
     def write(self, **files):
         for name, text in files.items():
@@ -250,6 +251,10 @@ def limit(batch, monkeypatch):
     event = threading.Event()
 
     class Late(Deadline):
+        def __init__(self, limit_s, *rest):
+            super().__init__(limit_s, *rest)
+            batch.limits.append(limit_s)
+
         def _watch(self):
             while not event.is_set():
                 if self._over.wait(0.001):
@@ -291,6 +296,7 @@ def test_each_file_has_the_whole_time(batch, limit):
     batch.write(a__cosh=f"{limit}\n", b__cosh="print('here')\n")
     assert batch.run("a.cosh", "b.cosh", timeout_s=0.1) == 124
     assert "here" in batch.shown
+    assert batch.limits == [0.1, 0.1]
 
 
 def test_ctrl_c_ends_everything(batch):
