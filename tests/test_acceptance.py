@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.shell.pseudo_terminal import PseudoTerminal
 
 COSHELL = [sys.executable, "-m", "coshell"]
@@ -62,7 +63,7 @@ def piped(lines: str, environ: dict[str, str], *arguments: str) -> subprocess.Co
         capture_output=True,
         text=True,
         env=environ,
-        timeout=50,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -160,12 +161,12 @@ def test_nc_ncat_and_socat_at_once_leave_nothing_behind(terminal: PseudoTerminal
         assert client.stdin is not None
         client.stdin.close()
     for client in clients:
-        client.wait(20)
+        client.wait(PATIENCE_S)
         assert client.stdout is not None
         client.stdout.close()
         if client.stdin is not None and not client.stdin.closed:
             client.stdin.close()
-    statement(terminal, "@wait len(snapshot().sockets) == 1 within 10s", "co>")
+    statement(terminal, "@wait len(snapshot().sockets) == 1 within 45s", "co>")
     statement(terminal, "'left:', [p.name for p in snapshot().coroutines if '/c' in p.name]", "('left:', [])")
     assert [held.status for held in shell.net_connections("tcp")] == ["LISTEN"]  # the kernel's word on it
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 ROOT = Path(__file__).parent.parent
 # The source roots, for those who run the tests without having installed the project.
 PATHS = os.pathsep.join(str(ROOT / root) for root in (".", "runtime", "plugins"))
@@ -30,7 +32,7 @@ def test_the_transcripts_of_a_page_are_true(page: Path, tmp_path: Path) -> None:
     environment = {**ENVIRONMENT, "XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "coshell", "run", str(page)]
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=50, check=False
+        command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=PATIENCE_S, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -46,7 +48,7 @@ def test_a_program_prints_what_the_page_says(program: str, output: str) -> None:
         text=True,
         env=ENVIRONMENT,
         cwd=ROOT,
-        timeout=50,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.stdout, done.stderr) == (output, "")
@@ -76,7 +78,13 @@ def test_the_plugin_of_the_readme_greets(tmp_path: Path) -> None:
     ]
     environment = {**ENVIRONMENT, "XDG_STATE_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=50, check=False
+        command,
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == '{"hello": "you", "coroutines": 1}'

@@ -24,7 +24,7 @@ def test_real_time_cannot_be_skipped() -> None:
     clock = MonotonicClock()
     assert clock.patience_s is None
     clock.skip_to(clock.now() + 1000)
-    assert clock.now() - time.monotonic() < 1
+    assert clock.now() <= time.monotonic()
 
 
 def test_a_changed_wall_clock_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

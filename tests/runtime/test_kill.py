@@ -28,7 +28,7 @@ from coloop import (
     yield_now,
 )
 
-SHORT_S = 0.03
+SHORT_S = 0.3  # a kill in vain takes as long; a busy machine needs more than a tenth to tell of it
 
 
 def spin() -> None:

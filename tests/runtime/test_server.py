@@ -428,7 +428,7 @@ def test_a_pausing_server_stops_at_once(observer: Any, mock_clock: MockClock) ->
 
 
 OUT_OF_FILES = """
-import json, os, resource, time
+import json, os, resource
 import coloop
 from coloop._server import serve
 
@@ -461,7 +461,7 @@ def handler(conn):
             coloop.sleep(1)
         elif command == b"quit\\n":
             coloop.go(server.stop)
-        report = dict(state=server.state, cpu_s=time.process_time(), warnings=warnings)
+        report = dict(state=server.state, switches=coloop.current_scheduler().switches, warnings=warnings)
         conn.sendall(json.dumps(report).encode() + b"\\n")
 
 def main():
@@ -493,7 +493,7 @@ def test_without_descriptors_a_server_waits_serves_on_and_recovers() -> None:
                 pass
             after = order(b"pass a second")
             assert after["state"] == "pausing"
-            assert after["cpu_s"] - before["cpu_s"] < 0.05
+            assert after["switches"] - before["switches"] < 50  # who does not pause makes thousands
             assert after["warnings"] == [
                 "e cannot accept: too many open files (limit 64; raise it with ulimit -n)"
             ]

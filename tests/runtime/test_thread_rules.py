@@ -26,6 +26,7 @@ from coloop import (
     to_thread,
 )
 from coloop.testing import Sequencer, socket_pair, wait_until_idle
+from tests.patience import PATIENCE_S
 
 coroutine = pytest.mark.coroutine
 RIGHT_WAY = r"scheduler\.call_soon_threadsafe\(\.\.\.\)"
@@ -108,7 +109,7 @@ def on_another_thread(call: Callable[[], object]) -> BaseException | None:
 
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(PATIENCE_S)
     return errors[-1]
 
 

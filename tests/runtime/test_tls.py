@@ -22,6 +22,7 @@ from coloop._poller import READ
 from coloop._server import serve
 from coloop._socket import RECV_BYTES, Socket
 from coloop.testing import MockClock, wait_until_idle
+from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("backend")]
 
@@ -1159,12 +1160,12 @@ def test_keys_may_change_on_the_way(
             try:
                 for number in range(3):
                     send_line(peer, command)
-                    asking = coloop.go(conn.recv_until, b"\n", timeout=20)
+                    asking = coloop.go(conn.recv_until, b"\n", timeout=PATIENCE_S)
                     while coloop.to_thread(peer.stderr.readline) != said:
                         pass
                     send_line(peer, b"line %d" % number)
                     assert asking.result() == b"line %d\n" % number
-                assert pouring.join(20)
+                assert pouring.join(PATIENCE_S)
             finally:
                 peer.kill()
             draining.join()

@@ -19,7 +19,7 @@ from types import TracebackType
 import pyte
 from ptyprocess import PtyProcess
 
-PATIENCE_S = 30.0
+from tests.patience import PATIENCE_S
 
 
 class PseudoTerminal:

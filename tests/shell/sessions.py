@@ -11,6 +11,7 @@ from coshell.command import Command
 from coshell.config import Settings
 from coshell.console import Capture
 from coshell.shell import Result, Shell
+from tests.patience import wait_for
 
 
 class Session:
@@ -88,7 +89,7 @@ def hogged_session() -> Iterator[Session]:
         begun, over = threading.Event(), threading.Event()
         opened.shell.names.update(begun=begun, over=over)
         opened.type(_HOG)
-        assert begun.wait(10)
+        wait_for(begun)
         try:
             yield opened
         finally:

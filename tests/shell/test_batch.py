@@ -5,9 +5,11 @@ import threading
 import pytest
 
 import coloop
+import coshell.batch
 from coshell.batch import NotStarted, Options, run_files
 from coshell.config import Settings
 from coshell.console import StreamConsole
+from coshell.deadline import Deadline
 from coshell.report import JsonReport, PlainReport
 from coshell.shell import Shell
 
@@ -27,6 +29,8 @@ class Batch:
         self.out = io.StringIO()
         self.errors = io.StringIO()
         self.shells = 0
+        self.names = {}
+        self.limits = []
 
     def write(self, **files):
         for name, text in files.items():
@@ -53,6 +57,7 @@ class Batch:
         shell = Shell(Settings(), console=StreamConsole(self.out), errors=StreamConsole(self.errors))
         shell.output.install()
         shell.start()
+        shell.names.update(self.names)
         return shell
 
     @property
@@ -240,6 +245,28 @@ def test_a_denied_lint_fails_the_run(batch):
     assert batch.run("a.cosh", deny=["none"]) == 2
 
 
+@pytest.fixture
+def limit(batch, monkeypatch):
+    """From the time on that this event is set, and no sooner, the time of the file counts that runs then."""
+    event = threading.Event()
+
+    class Late(Deadline):
+        def __init__(self, limit_s, *rest):
+            super().__init__(limit_s, *rest)
+            batch.limits.append(limit_s)
+
+        def _watch(self):
+            while not event.is_set():
+                if self._over.wait(0.001):
+                    return
+            event.clear()
+            super()._watch()
+
+    monkeypatch.setattr(coshell.batch, "Deadline", Late)
+    batch.names["limit"] = event
+    return "current_scheduler().call_later(0, limit.set); sleep(3600)"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -256,8 +283,8 @@ def test_what_hangs_is_ended_in_time(batch, text):
     assert batch.told[0] == "a.cosh:1: timed out after 100ms"
 
 
-def test_when_the_time_is_over_it_is_told_where_everybody_waits(batch):
-    batch.write(a__cosh="go Channel().receive() --name lost\nsleep(3600)\n")
+def test_when_the_time_is_over_it_is_told_where_everybody_waits(batch, limit):
+    batch.write(a__cosh=f"go Channel().receive() --name lost\n{limit}\n")
     assert batch.run("a.cosh", timeout_s=0.1) == 124
     assert batch.told[0] == "a.cosh:2: timed out after 100ms"
     assert batch.told[1].startswith("  co#1 shell waits on sleep")
@@ -265,10 +292,11 @@ def test_when_the_time_is_over_it_is_told_where_everybody_waits(batch):
     assert len(batch.told) == 3
 
 
-def test_each_file_has_the_whole_time(batch):
-    batch.write(a__cosh="sleep(3600)\n", b__cosh="print('here')\n")
+def test_each_file_has_the_whole_time(batch, limit):
+    batch.write(a__cosh=f"{limit}\n", b__cosh="print('here')\n")
     assert batch.run("a.cosh", "b.cosh", timeout_s=0.1) == 124
     assert "here" in batch.shown
+    assert batch.limits == [0.1, 0.1]
 
 
 def test_ctrl_c_ends_everything(batch):
@@ -322,7 +350,7 @@ def test_a_file_that_was_changed_meanwhile_is_not_written(batch):
     assert batch.read("a.cosh") == ""
 
 
-def test_what_was_interrupted_is_not_written(batch):
-    batch.write(a__cosh="co> 1 + 1\n3\nco> sleep(3600)\n")
-    assert batch.run("a.cosh", update=True, timeout_s=0.2) == 124
-    assert batch.read("a.cosh") == "co> 1 + 1\n3\nco> sleep(3600)\n"
+def test_what_was_interrupted_is_not_written(batch, limit):
+    batch.write(a__cosh=f"co> 1 + 1\n3\nco> {limit}\n")
+    assert batch.run("a.cosh", update=True, timeout_s=0.1) == 124
+    assert batch.read("a.cosh") == f"co> 1 + 1\n3\nco> {limit}\n"

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from coshell.deadline import Deadline
+from tests.patience import PATIENCE_S, wait_for
 
 
 def test_what_ends_in_time_is_left_alone():
@@ -26,7 +27,7 @@ def test_what_does_not_end_in_time_is_told_first_and_interrupted_then():
         return True
 
     with Deadline(0.01, lambda: happened.append("expired"), interrupt) as deadline:
-        assert interrupted.wait(10)
+        wait_for(interrupted)
     assert deadline.expired
     assert happened == ["expired", "interrupted"]
 
@@ -44,8 +45,8 @@ def test_nobody_is_signalled_who_would_not_hear_it():
     try:
         pushes = threading.Semaphore(0)
         with Deadline(0.01, lambda: None, lambda: bool(pushes.release()), push_s=0.01):
-            assert pushes.acquire(timeout=10)
-            assert pushes.acquire(timeout=10)
+            assert pushes.acquire(timeout=PATIENCE_S)
+            assert pushes.acquire(timeout=PATIENCE_S)
     finally:
         signal.signal(signal.SIGINT, previous)
 

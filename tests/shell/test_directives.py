@@ -2,13 +2,21 @@ import pytest
 
 from coshell.directives import run_directive, waiting_places
 from coshell.steps import Grammar, LineSplitter
+from tests.patience import PATIENCE_S
 from tests.shell.sessions import session
 
 
 @pytest.fixture
 def opened():
-    with session(timeout=0.05) as opened:
+    with session(timeout=PATIENCE_S) as opened:
         yield opened
+
+
+@pytest.fixture
+def hasty(opened):
+    """It waits for 50 ms."""
+    opened.type("set timeout 50ms")
+    return opened
 
 
 def direct(opened, line):
@@ -32,7 +40,7 @@ def failure(opened, line):
         "@assert 64K == 65536",
         "@wait len(ps()) == 1",
         "@idle",
-        "@idle within 1s",
+        "@idle within 45s",
         "@set timeout 2s",
     ],
 )
@@ -66,7 +74,7 @@ def test_an_assertion_that_can_never_come_to_an_end_is_a_deadlock(opened):
 
 def test_a_wait_goes_on_until_its_expression_is_true(opened):
     opened.type("done = []\ngo:\n    sleep(0.005)\n    done.append(1)")
-    assert direct(opened, "@wait done within 10s").ok
+    assert direct(opened, "@wait done within 45s").ok
 
 
 def test_a_wait_in_vain_tells_what_was_seen_and_where_everybody_waits(opened):
@@ -77,8 +85,8 @@ def test_a_wait_in_vain_tells_what_was_seen_and_where_everybody_waits(opened):
     assert "co#1" not in result.traceback
 
 
-def test_a_wait_without_a_time_of_its_own_has_that_of_the_settings(opened):
-    assert failure(opened, "@wait False") == ("@wait False failed: still False after 50ms", 1)
+def test_a_wait_without_a_time_of_its_own_has_that_of_the_settings(hasty):
+    assert failure(hasty, "@wait False") == ("@wait False failed: still False after 50ms", 1)
 
 
 def test_time_is_that_of_the_shells_clock():
@@ -87,9 +95,9 @@ def test_time_is_that_of_the_shells_clock():
         assert direct(opened, "@wait done within 1h").ok
 
 
-def test_those_who_do_not_come_to_rest_are_named(opened):
-    opened.type("def busy():\n    while True: yield_now()\ngo busy()")
-    result = direct(opened, "@idle")
+def test_those_who_do_not_come_to_rest_are_named(hasty):
+    hasty.type("def busy():\n    while True: yield_now()\ngo busy()")
+    result = direct(hasty, "@idle")
     assert result.error == "@idle failed: not at rest after 50ms"
     assert "co#2 busy" in result.traceback
 

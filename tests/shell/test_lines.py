@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import time
+from string import ascii_letters, digits
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coshell import lines
 from coshell.lines import (
     MAX_LINE_CHARS,
     Expression,
@@ -20,6 +21,7 @@ from coshell.lines import (
     split_raw,
     words,
 )
+from tests.shell.counting import CountedPattern, check_linear
 
 COMMANDS = {"ps", "go", "nc", "set", "close", "run", "help", "send", "echo", "connect"}
 
@@ -135,23 +137,35 @@ def test_a_huge_line_is_refused() -> None:
         words("x" * 10**6)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "x" * MAX_LINE_CHARS, "x " * (MAX_LINE_CHARS // 2), "{" * MAX_LINE_CHARS, "{a}" * (MAX_LINE_CHARS // 3),
-        '{"' + '\\"' * 32_000, "{'''" + "\\'" * 32_000, "{" + "'''" * 21_000, '"' + "\\x4" * 16_000, "-a " * 21_000,
-        "f(" + "'\\'" * 21_000, "9_" * 32_000, "1." * 32_000, "#" * MAX_LINE_CHARS, "$" * MAX_LINE_CHARS,
-    ],
-    ids=lambda text: text[:8],
-)  # fmt: skip
-def test_the_longest_line_is_read_in_one_pass(text: str) -> None:
-    began = time.process_time()
+LONG_LINES = [
+    ("", "x"), ("", "x "), ("", "{"), ("", "{a}"), ('{"', '\\"'), ("{'''", "\\'"), ("{'", "\\'"), ("{", "'''"), ('"', "\\x4"),
+    ("", "-a "), ("f(", "'\\'"), ("", "9_"), ("", "1."), ("", "#"), ("", "$"),
+]  # fmt: skip
+
+
+def read(text: str) -> None:
     with contextlib.suppress(LineError):
         words(text)
     with contextlib.suppress(LineError):
         split_raw(text, {"-a": False})
     expand_units(text)
-    assert time.process_time() - began < 4  # one pass takes 0.1 s; a quadratic one 15 s
+
+
+@pytest.mark.parametrize(("begin", "more"), LONG_LINES)
+def test_a_line_twice_as_long_takes_twice_the_steps(
+    monkeypatch: pytest.MonkeyPatch, begin: str, more: str
+) -> None:
+    quotes = "#'\""
+    begins = {"_NOT_CODE": quotes, "_WITH_UNIT": f"{quotes}_{ascii_letters}{digits}", "_FLAG": "-"}
+    counted = [CountedPattern(getattr(lines, name), each) for name, each in begins.items()]
+    for name, pattern in zip(begins, counted, strict=True):
+        monkeypatch.setattr(lines, name, pattern)
+    check_linear(lambda size: lambda: read(begin + more * size), 500, counted)
+
+
+@pytest.mark.parametrize(("begin", "more"), LONG_LINES)
+def test_the_longest_line_is_read(begin: str, more: str) -> None:
+    read(begin + more * ((MAX_LINE_CHARS - len(begin)) // len(more)))
 
 
 @pytest.mark.parametrize(

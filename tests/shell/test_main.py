@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from coshell.__main__ import main
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 SOURCES = os.pathsep.join(str(ROOT / source) for source in ("", "runtime", "plugins"))
@@ -39,18 +40,21 @@ def coshell(here, *arguments, stdin="", env=None, **more):
         cwd=here,
         env=environment(here, **(env or {})),
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
         **more,
     )
 
 
+PROGRAM = "import sys, coshell.__main__ as program; program.DRAIN_S = 3600.0; sys.exit(program.main())"
+
+
 class Process:
-    """The program while it runs."""
+    """The program while it runs; who is connected at its end gets an hour, and not a moment."""
 
     def __init__(self, here, *arguments):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "coshell", *arguments],
+            [sys.executable, "-c", PROGRAM, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -73,11 +77,10 @@ class Process:
         assert found
 
     def signalled(self, number):
-        """Its exit code, its last lines, and how long it took to end."""
-        began_s = time.monotonic()
+        """Its exit code and its last lines."""
         self.process.send_signal(number)
-        rest, _ = self.process.communicate(timeout=20)
-        return self.process.returncode, rest, time.monotonic() - began_s
+        rest, _ = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, rest
 
 
 # -- pipes -----------------------------------------------------------------------------------------
@@ -165,10 +168,10 @@ def code_of(arguments):
 
 
 def test_what_still_runs_at_the_end_is_cancelled_and_keeps_nobody_waiting(here):
-    lines = "def work():\n    try:\n        sleep(60)\n    finally:\n        print('cleaned')\nx = go(work)\n"
-    began_s = time.monotonic()
+    lines = (
+        "def work():\n    try:\n        sleep(3600)\n    finally:\n        print('cleaned')\nx = go(work)\n"
+    )
     ended = coshell(here, stdin=lines)
-    assert time.monotonic() - began_s < 10
     assert (ended.returncode, ended.stdout) == (0, "[co#2 work] cleaned\n")
 
 
@@ -191,7 +194,7 @@ def test_a_reader_who_leaves_is_no_failure(here):
         cwd=here,
         env=environment(here),
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert ended.stdout == "0\n141\n"
@@ -209,7 +212,7 @@ def test_a_full_disk_is_told_in_one_line(here):
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_trouble(here, closed):
     command = f"{sys.executable} -m coshell -c 'serve((\"127.0.0.1\", 0), print); print(1)' {closed}; echo $? > code"
-    subprocess.run(["bash", "-c", command], cwd=here, env=environment(here), timeout=30, check=True)
+    subprocess.run(["bash", "-c", command], cwd=here, env=environment(here), timeout=PATIENCE_S, check=True)
     assert (here / "code").read_text() == "0\n"
 
 
@@ -240,7 +243,7 @@ echo 127.0.0.1:0 --as e
 connect e as c
 def work():
     try:
-        sleep(60)
+        sleep(3600)
     finally:
         print("cleaned")
 x = go(work)
@@ -249,18 +252,17 @@ print("ready")
 
 
 @pytest.mark.parametrize(
-    ("number", "last"), [(signal.SIGTERM, "sleep(60)\n"), (signal.SIGTERM, ""), (signal.SIGHUP, "")]
+    ("number", "last"), [(signal.SIGTERM, "sleep(3600)\n"), (signal.SIGTERM, ""), (signal.SIGHUP, "")]
 )
 def test_a_signal_ends_it_in_order(here, number, last):
     with Process(here) as running:
         running.process.stdin.write(SERVING + last)
         running.process.stdin.flush()
         running.wait_for("ready")
-        code, rest, took_s = running.signalled(number)
+        code, rest = running.signalled(number)
     assert code == 143, rest
     assert "[co#4 work] cleaned\n" in rest
     assert "Traceback" not in rest
-    assert took_s < 3
 
 
 def test_who_is_connected_gets_a_moment(here):
@@ -277,7 +279,7 @@ def test_who_is_connected_gets_a_moment(here):
                 time.sleep(0.01)
             client.sendall(b"two")
             assert client.recv(100) == b"two"
-        assert running.process.wait(timeout=20) == 143
+        assert running.process.wait(PATIENCE_S) == 143
 
 
 def is_listening(port):
@@ -289,9 +291,9 @@ def is_listening(port):
 
 
 def test_ctrl_c_ends_a_script(here):
-    with Process(here, "-c", "print('ready'); sleep(60)", "-c", "print('never')") as running:
+    with Process(here, "-c", "print('ready'); sleep(3600)", "-c", "print('never')") as running:
         running.wait_for("ready")
-        code, rest, _ = running.signalled(signal.SIGINT)
+        code, rest = running.signalled(signal.SIGINT)
     assert (code, rest) == (130, "-c:1: interrupted\n")
 
 
@@ -299,9 +301,8 @@ def test_ctrl_c_ends_a_script_that_computes(here):
     line = "print('ready', flush=True)\nwhile True: pass"
     with Process(here, "-c", f"if 1:\n    {line.replace(chr(10), chr(10) + '    ')}") as running:
         running.wait_for("ready")
-        code, rest, took_s = running.signalled(signal.SIGINT)
+        code, rest = running.signalled(signal.SIGINT)
     assert code == 130, rest
-    assert took_s < 5
 
 
 # -- what is around --------------------------------------------------------------------------------
@@ -383,7 +384,7 @@ def test_a_folder_that_is_gone_is_no_trouble(here):
         capture_output=True,
         env=environment(here),
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr

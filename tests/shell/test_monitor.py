@@ -6,6 +6,7 @@ import pytest
 from coloop import NotRunning, Snapshot
 from coshell.lints import Lint
 from coshell.monitor import HOG_SILENCE_S, MAX_TOLD, Growth, HogWatch, Monitor, Sample, Series, servers_in
+from tests.patience import PATIENCE_S
 from tests.shell.pictures import coroutine, snapshot, socket
 
 
@@ -160,8 +161,8 @@ def test_the_thread_samples_until_it_is_stopped() -> None:
     sampled = threading.Semaphore(0)
     monitor = Monitor(Facts(snapshot()), pytest.fail, refresh_s=0.1, on_sample=sampled.release)
     monitor.start()
-    assert sampled.acquire(timeout=10)
-    assert sampled.acquire(timeout=10)
+    assert sampled.acquire(timeout=PATIENCE_S)
+    assert sampled.acquire(timeout=PATIENCE_S)
     monitor.stop()
     assert not any(thread.name == "coshell monitor" for thread in threading.enumerate())
 
@@ -182,7 +183,7 @@ def test_the_thread_ends_with_the_scheduler() -> None:
     monitor = Monitor(Ended(snapshot()), pytest.fail, refresh_s=0.1)
     monitor.start()
     assert monitor._thread is not None
-    monitor._thread.join(10)
+    monitor._thread.join(PATIENCE_S)
     assert not monitor._thread.is_alive()
 
 
@@ -199,6 +200,6 @@ def test_a_failure_in_a_look_is_told_once_and_the_looking_goes_on() -> None:
     monitor = Monitor(Broken(snapshot()), notices.append, refresh_s=0.1, on_sample=sampled.release)
     monitor.start()
     for _ in range(3):
-        assert sampled.acquire(timeout=10)
+        assert sampled.acquire(timeout=PATIENCE_S)
     monitor.stop()
     assert notices == ["the monitor failed: ValueError: no \\x1b good"]

@@ -1,5 +1,4 @@
 import threading
-import time
 
 import pytest
 
@@ -7,6 +6,7 @@ import coloop
 from coloop.testing import MockClock, socket_pair
 from coshell.claims import Finding
 from coshell.patience import come_to_rest, wait_until
+from tests.patience import PATIENCE_S
 
 
 def in_coroutine(main):
@@ -59,7 +59,7 @@ def test_on_a_real_clock_a_fact_that_comes_true_with_a_timer_is_seen_soon_after(
 
     def main():
         coloop.go(lambda: (coloop.sleep(0.02), done.append(1)))
-        return wait_until(claim(lambda: done), 5).holds
+        return wait_until(claim(lambda: done), PATIENCE_S).holds
 
     assert coloop.run(main)
 
@@ -92,7 +92,7 @@ def test_a_fact_that_does_not_come_true_is_given_up_at_its_time():
 def test_a_fact_about_the_rest_of_the_world_is_seen_too():
     event = threading.Event()
     threading.Timer(0.01, event.set).start()
-    assert coloop.run(lambda: wait_until(claim(event.is_set), 5)).holds
+    assert coloop.run(lambda: wait_until(claim(event.is_set), PATIENCE_S)).holds
 
 
 def test_waiting_does_not_keep_the_machine_busy():
@@ -138,9 +138,7 @@ def test_somebody_who_is_always_busy_is_given_up_also_on_a_clock_that_stands_sti
 
     def main():
         other = coloop.go(busy)
-        begin = time.perf_counter()
-        assert not come_to_rest(0.05)
-        assert time.perf_counter() - begin < 5
+        assert not come_to_rest(0.05)  # on its own clock that time never comes
         other.cancel()
 
     in_coroutine(main)
@@ -148,11 +146,12 @@ def test_somebody_who_is_always_busy_is_given_up_also_on_a_clock_that_stands_sti
 
 def test_waiting_for_rest_leaves_no_thread_and_no_timer():
     def main():
-        come_to_rest(60)
+        come_to_rest(3600)
         return len(coloop.snapshot().coroutines), coloop.snapshot().timers
 
     (coroutines, timers), _ = in_coroutine(main)
     assert (coroutines, timers) == (1, 0)
-    deadline = time.monotonic() + 5
-    while any(isinstance(thread, threading.Timer) for thread in threading.enumerate()):
-        assert time.monotonic() < deadline
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()

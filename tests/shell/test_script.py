@@ -10,6 +10,7 @@ from coshell.config import Settings
 from coshell.console import Capture
 from coshell.script import run_lines, run_stream
 from coshell.shell import Shell
+from tests.patience import wait_for
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_a_step_runs_as_soon_as_its_line_is_there(shell):
         came = threading.Event()
         shell.names["came"] = came
         os.write(writing, b"came.set()\n")
-        assert came.wait(10)
+        wait_for(came)
         os.close(writing)
         thread.join()
     assert codes == [0]

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 import weakref
+from contextlib import suppress
 
 import pytest
 
@@ -13,6 +14,7 @@ from coshell.command import Arg, Command, CommandError
 from coshell.config import SettingError, Settings
 from coshell.console import Capture
 from coshell.shell import Quit, Shell
+from tests.patience import wait_for
 
 
 @pytest.fixture
@@ -296,9 +298,9 @@ def test_the_beginning_of_a_statement_is_known(shell, source, more):
 def test_ctrl_c_ends_a_statement(shell):
     waits = threading.Event()
     shell.names["waits"] = waits
-    thread = threading.Thread(target=lambda: (waits.wait(10), shell.bridge.interrupt()))
+    thread = threading.Thread(target=lambda: (wait_for(waits), shell.bridge.interrupt()))
     thread.start()
-    result = failure(shell, "waits.set(); sleep(60)")
+    result = failure(shell, "waits.set(); sleep(3600)")
     thread.join()
     assert (result.error, result.exit_code, result.traceback) == ("interrupted", 130, None)
 
@@ -321,7 +323,7 @@ def test_who_presses_ctrl_c_behind_a_hog_hears_who_it_is(make_shell):
     shell.bridge.hog_patience_s = None
     started = shell.names["started"] = threading.Event()
     shell.execute("def spin():\n    started.set()\n    while True: pass\n")
-    thread = threading.Thread(target=lambda: (started.wait(10), shell.bridge.interrupt()))
+    thread = threading.Thread(target=lambda: (wait_for(started), shell.bridge.interrupt()))
     thread.start()
     result = failure(shell, "go(spin)")
     thread.join()
@@ -427,16 +429,27 @@ def test_the_end_runs_every_finally_and_keeps_no_name(make_shell):
     assert shell.names == {}
 
 
+def wait_until_refused(address):
+    with suppress(OSError):
+        while True:
+            socket.create_connection((address.host, address.port)).close()
+            time.sleep(0.01)
+
+
 def test_draining_lets_nobody_in_and_waits_for_those_who_are(shell):
-    shell.execute("def serve_one(c):\n    c.sendall(c.recv_exactly(3))\n    c.sendall(c.recv_exactly(3))\n")
+    served = shell.names["served"] = []
+    shell.execute(
+        "def serve_one(c):\n    for _ in range(2): c.sendall(c.recv_exactly(3))\n    served.append(c.peer)\n"
+    )
     shell.execute("s = serve(('127.0.0.1', 0), serve_one)")
     address = shell.names["s"].address
     with socket.create_connection((address.host, address.port)) as client:
         client.sendall(b"one")
         assert client.recv(3) == b"one"
-        late = threading.Timer(0.05, client.sendall, [b"two"])
+        late = threading.Thread(target=lambda: (wait_until_refused(address), client.sendall(b"two")))
         late.start()
-        shell.drain(10)
+        shell.drain(3600)
+        assert len(served) == 1
         late.join()
         assert client.recv(3) == b"two"
     with pytest.raises(OSError, match="refused"):
@@ -445,7 +458,5 @@ def test_draining_lets_nobody_in_and_waits_for_those_who_are(shell):
 
 def test_draining_closes_what_was_opened_by_hand(shell):
     shell.execute("s = serve(('127.0.0.1', 0), lambda c: c.recv())\nc = connect(s.address)")
-    began_s = time.monotonic()
-    shell.drain(30)
-    assert time.monotonic() - began_s < 10
+    shell.drain(3600)  # at once, or the test hangs
     assert shell.names["c"].closed
