@@ -413,7 +413,7 @@ def _assemble(
     lag_s: float,
 ) -> Snapshot:
     live, traced = len(scheduler.living), memory.usage()
-    # Below level `heap` nothing here looks at each coroutine: a monitor asks twice a second, of a million too.
+    # Below level `heap` nobody looks at each coroutine here: a monitor asks twice a second, of a million too.
     heap = None if traced is None else sum(co._tally.heap_bytes for co in _steady_list(scheduler.living))
     hog = next((picture for picture in pictures if picture.running_for_s >= HOG_S), None)
     if hog is None and not responsive:
