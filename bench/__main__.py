@@ -16,14 +16,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 from . import table
+from .certificate import NoCertificate, certificate
 from .chart import chart
 from .contenders import CONTENDERS, OURS
 from .cores import Cores, choose_cores
 from .document import document
 from .machine import look
-from .measures import MEASURES, Measure
-from .native import NoCompiler, compiled
+from .measures import MEASURES, TLS, Measure
+from .native import WITH_TLS, NoCompiler, compiled
+from .page import page
+from .process import ROOT
 from .rounds import Result, Table
 
 
@@ -42,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path, write in (
         (options.json, document),
         (options.svg, chart),
-        (options.markdown, table.markdown),
+        (options.markdown, page),
     ):
         if path is not None:
             path.write_text(write(machine, results, notes.said), encoding="utf-8")
@@ -60,7 +65,8 @@ class Notes:
         self.said: list[str] = []
 
     def add(self, text: str) -> None:
-        """Say it."""
+        """Say it, without this machine's folders: it may be published."""
+        text = text.replace(str(ROOT), ".").replace(str(Path.home()), "~")
         self.said.append(text)
         print(f"! {text}", file=sys.stderr)
 
@@ -116,7 +122,18 @@ def possible(measures: Sequence[Measure], cores: Cores, notes: Notes) -> list[Me
     except NoCompiler as error:
         notes.add(f"all measures over sockets are left out: {error}")
         measures = [measure for measure in measures if not measure.serves]
-    return list(measures)
+    try:
+        if any(measure.serves == TLS for measure in measures):
+            compiled("load", WITH_TLS)
+            certificate()
+    except (NoCompiler, NoCertificate) as error:
+        notes.add(f"all measures of TLS are left out: {error}")
+        measures = [measure for measure in measures if measure.serves != TLS]
+    free_bytes = psutil.virtual_memory().available
+    for measure in measures:
+        if measure.needs_bytes > free_bytes:
+            notes.add(f"{measure.name} is left out: it needs {measure.needs_bytes >> 30} GiB of memory")
+    return [measure for measure in measures if measure.needs_bytes <= free_bytes]
 
 
 def take_all(

@@ -44,8 +44,8 @@ class Axis:
 
 
 def chart(machine: Machine, results: Sequence[Result], notes: Sequence[str]) -> str:
-    """The picture, with the notes for who reads its source; rows in which coloop stands alone are not in it."""
-    shown = [result for result in results if result.peers]
+    """The picture, with the notes for who reads its source; rows in which coloop stands alone, or that are not compared, are not in it."""
+    shown = [result for result in results if result.peers and result.row.compared]
     peers = list(dict.fromkeys(peer.contender for result in shown for peer in result.peers))
     colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(peers)}
     axis = Axis([result.ratio(peer) for result in shown for peer in result.peers])

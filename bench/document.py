@@ -26,6 +26,7 @@ def _result(result: Result) -> dict[str, Any]:
         "measure": result.measure,
         "title": result.row.title,
         "unit": result.row.unit,
+        "compared": result.row.compared,
         "more_is_better": result.row.more_is_better,
         "at_most": result.row.at_most,
         "coloop": _finding(result.ours),
@@ -38,5 +39,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _peer(result: Result, peer: Finding) -> dict[str, Any]:
+    if not result.row.compared:
+        return _finding(peer)
     ratio = {**asdict(result.ratio(peer)), "reached": result.reached(peer)}
     return {**_finding(peer), "ratio": ratio}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 from .contenders import CONTENDERS
 from .cores import Cores
+from .process import ROOT, environment
 
 BUSY_LOAD = 0.5  # of all cores: from there on others had a say in the figures
 
@@ -79,9 +81,10 @@ def look(cores: Cores, contenders: Iterable[str]) -> Machine:
 
 
 def core_form() -> str:
-    """Whether coloop's hot path is native here; `COLOOP_PURE=1` asks for the other."""
-    native = find_spec("coloop") is not None and find_spec("coloop._native") is not None
-    return "native" if native and os.environ.get("COLOOP_PURE") != "1" else "pure"
+    """Whether coloop's hot path is native, or pure Python: what a contender's process says, for that is measured."""
+    command = [sys.executable, "-W", "ignore", "-c", "import coloop; print(coloop.FORM)"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment(), check=True)
+    return done.stdout.strip()
 
 
 def _version(package: str) -> str:

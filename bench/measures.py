@@ -7,31 +7,43 @@ quick one. `reach` is what the design asks for, as a range of the ratio to that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Protocol
 
+from .certificate import certificate
 from .cores import Cores
 from .process import Failed, load
+from .prompt import Prompt
 from .sample import FAN_WORKERS, sum_below
 
 GREENS = ("gevent", "eventlet")
 TASKS = ("asyncio", "uvloop", "trio", "curio")
 LIBRARIES = (*GREENS, *TASKS)
 SERVERS = (*GREENS, "asyncio", "uvloop", "uvloop_protocol", "asyncio_protocol", "trio", "curio", "c_epoll")
+TLS_SERVERS = tuple(name for name in SERVERS if name != "c_epoll")
 
 YIELDERS = 100
 GROWTH = (10, 100, 1_000, 10_000, 100_000)
 LATENCY_RATE = 5_000
+WARM_UP_S = 0.1
+MILLION = 1_000_000
+PROMPT_ASKED = 20  # lines, and as many keys
 MICRO = 1e6
 KIB = 1024
 MIB = 1 << 20
 
 
 class Asked(Protocol):
-    """A contender's process, as far as a measure is concerned."""
+    """A contender's process, as far as a measure is concerned.
 
-    def ask(self, call: str, *args: int) -> dict[str, Any]:
+    Attributes:
+        pid: its number.
+    """
+
+    pid: int
+
+    def ask(self, call: str, *args: int | str) -> dict[str, Any]:
         """Have it do `call(*args)`; its answer."""
 
 
@@ -60,6 +72,7 @@ class Row:
         more_is_better: a rate rather than a cost.
         reach: by peer, the range in which the ratio should lie.
         at_most: an absolute bound, for a row in which we are the only one, or which has one beside.
+        compared: False for what tells how far the other rows can be believed: no ratio is made of it.
     """
 
     title: str
@@ -67,6 +80,7 @@ class Row:
     more_is_better: bool = False
     reach: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     at_most: float | None = None
+    compared: bool = True
 
 
 Take = Callable[[Asked, Sizes, Cores], tuple[float, ...]]
@@ -84,7 +98,9 @@ class Measure:
         full: the sizes of a full run.
         quick: the sizes of a quick one; None if it cannot be quick, and is left out there.
         fresh: whether each sample needs a process of its own.
-        serves: whether the processes are echo servers.
+        serves: by which call the processes become echo servers, if that is what they are.
+        needs_bytes: memory without which it cannot be taken.
+        warms_up: False where a sample takes long, and is itself far more than a warm-up.
     """
 
     name: str
@@ -94,7 +110,21 @@ class Measure:
     full: Sizes
     quick: Sizes | None
     fresh: bool = False
-    serves: bool = False
+    serves: str = ""
+    needs_bytes: int = 0
+    warms_up: bool = True
+
+    @property
+    def warm_up(self) -> Sizes | None:
+        """Sizes of a sample that is not counted; None where each sample begins anew.
+
+        The first connections of a process may find it in a state that it never returns to: asyncio takes a
+        quarter of its later speed until glibc has seen a 256 KiB block freed, which is when the first connection
+        is closed, and from then on has no pages mapped and unmapped for each message.
+        """
+        if self.fresh or not self.warms_up:
+            return None
+        return replace(self.full, rounds=1, seconds=WARM_UP_S) if self.serves else self.quick
 
 
 def checked(answer: Mapping[str, float], expected: int) -> float:
@@ -157,65 +187,108 @@ def _growth(process: Asked, sizes: Sizes, _: Cores) -> tuple[float, ...]:
 # -- over sockets ----------------------------------------------------------------------------------
 
 
-def port_of(process: Asked) -> int:
-    """Have it serve; where it listens."""
-    return int(process.ask("echo_server")["port"])
+PLAIN, TLS = "echo_server", "tls_echo_server"
 
 
 class Serving:
-    """An echo server's process: asked for its port again, it remembers."""
+    """An echo server's process: asked for its port again, it remembers.
 
-    def __init__(self, process: Asked) -> None:
-        self._port = port_of(process)
+    Args:
+        process: that becomes the server.
+        call: what to ask of it.
+        args: files that this needs.
+    """
 
-    def ask(self, call: str, *args: int) -> dict[str, Any]:
+    def __init__(self, process: Asked, call: str, *args: str) -> None:
+        self.pid = process.pid
+        self._call = call
+        self._port = int(process.ask(call, *args)["port"])
+
+    def ask(self, call: str, *args: int | str) -> dict[str, Any]:
         """Only the port can be asked for."""
-        assert (call, args) == ("echo_server", ())
+        assert (call, args) == (self._call, ())
         return {"port": self._port}
 
 
-def _echo(connections: int, size_bytes: int) -> Take:
-    """With so many connections; with 0, as many as the sizes say."""
+def serving(process: Asked, call: str) -> Serving:
+    """Have that process serve."""
+    return Serving(process, call, *(certificate() if call == TLS else ()))
+
+
+def _load(
+    process: Asked, cores: Cores, mode: str, sizes: Sizes, connections: int, size_bytes: int, **more: Any
+) -> dict[str, float]:
+    call = TLS if more.get("tls") else PLAIN
+    port = int(process.ask(call)["port"])
+    return load(
+        cores,
+        mode,
+        port,
+        connections=connections or sizes.n,
+        size_bytes=size_bytes,
+        seconds=sizes.seconds,
+        pid=process.pid,
+        **more,
+    )
+
+
+def _rates(mode: str, connections: int, size_bytes: int, *, tls: bool = False) -> Take:
+    """With so many connections; with 0, as many as the sizes say. A value for each of `_rate_rows`."""
 
     def take(process: Asked, sizes: Sizes, cores: Cores) -> tuple[float, ...]:
-        found = load(
-            cores,
-            "closed",
-            port_of(process),
-            connections=connections or sizes.n,
-            size_bytes=size_bytes,
-            seconds=sizes.seconds,
-        )
-        return (found["messages"] / found["seconds"],)
+        found = _load(process, cores, mode, sizes, connections, size_bytes, tls=tls)
+        seconds, server_cpu_s = found["seconds"], found["server_cpu_s"]
+        if server_cpu_s <= 0:
+            raise Failed("its CPU time cannot be read")
+        load_share, messages = found["load_cpu_s"] / seconds, found["messages"]
+        return messages / seconds, messages / server_cpu_s, load_share * 100, server_cpu_s / seconds * 100
 
     return take
 
 
-def _accept(process: Asked, sizes: Sizes, cores: Cores) -> tuple[float, ...]:
-    port = port_of(process)
-    found = load(cores, "accept", port, connections=sizes.n, size_bytes=64, seconds=sizes.seconds)
-    return (found["messages"] / found["seconds"],)
+def _rate_rows(
+    title: str, what: str, reach: Mapping[str, tuple[float, float]] | None = None
+) -> tuple[Row, ...]:
+    """Against the clock, and against the server's own CPU time, which does not depend on who else is at work.
+
+    The load generator has one core, as the server has. Where it is the busier of the two it is what the rate tells of,
+    and only the second row compares the servers.
+    """
+    reach = reach or {}
+    return (
+        Row(title, f"{what}/s", more_is_better=True, reach=reach),
+        Row(f"{title}, per CPU second", what, more_is_better=True, reach=reach),
+        Row(f"{title}: load generator at work", "%", compared=False),
+        Row(f"{title}: server at work", "%", compared=False),
+    )
 
 
 def _latency(process: Asked, sizes: Sizes, cores: Cores) -> tuple[float, ...]:
-    found = load(
-        cores,
-        "rate",
-        port_of(process),
-        connections=sizes.n,
-        size_bytes=64,
-        seconds=sizes.seconds,
-        limit=LATENCY_RATE,
-    )
+    found = _load(process, cores, "rate", sizes, 0, 64, limit=LATENCY_RATE)
     return found["p50_us"], found["p99_us"], found["p999_us"]
 
 
 def _echo_measure(connections: int, size_bytes: int, name: str, size: str, quick: Sizes | None) -> Measure:
     reach = {"uvloop_protocol": (1.25, inf), "gevent": (4.0, inf), "c_epoll": (0.85, inf)}
-    row = Row(f"echo, {connections:,} connections, {size}", "messages/s", more_is_better=True, reach=reach)
-    return Measure(
-        name, (row,), SERVERS, _echo(connections, size_bytes), Sizes(connections, 5, 0.6), quick, serves=True
-    )
+    rows = _rate_rows(f"echo, {connections:,} connections, {size}", "messages", reach)
+    take = _rates("closed", connections, size_bytes)
+    return Measure(name, rows, SERVERS, take, Sizes(connections, 5, 0.6), quick, serves=PLAIN)
+
+
+# -- the shell -------------------------------------------------------------------------------------
+
+
+def _prompt(_: Asked, sizes: Sizes, __: Cores) -> tuple[float, ...]:
+    with Prompt() as prompt:
+        before = prompt.resident_bytes()
+        seconds = prompt.park(sizes.n)
+        each = (prompt.resident_bytes() - before) / sizes.n
+        prompt.count_at("heap")  # where the shell is by default
+        lines = [prompt.line() for _ in range(PROMPT_ASKED)]
+        keys = [prompt.key() for _ in range(PROMPT_ASKED)]
+    in_order = [sorted(times) for times in (lines, keys)]
+    told = [seconds * 1000 for times in in_order for seconds in (times[len(times) // 2], times[-1])]
+    return (*told, each / KIB, seconds / sizes.n * MICRO)
 
 
 MEASURES: dict[str, Measure] = {
@@ -271,39 +344,57 @@ MEASURES: dict[str, Measure] = {
         _echo_measure(1_000, KIB, "echo-1000-1k", "1 KiB", Sizes(1_000, 2, 0.1)),
         Measure(
             "connections",
-            (Row("echo, 10,000 connections, 64 B", "messages/s", more_is_better=True),),
+            _rate_rows("echo, 10,000 connections, 64 B", "messages"),
             SERVERS,
-            _echo(0, 64),
-            Sizes(10_000, 2, 0.6),
+            _rates("closed", 0, 64),
+            Sizes(10_000, 3, 0.6),
             None,
-            serves=True,
+            serves=PLAIN,
         ),
         Measure(
             "latency",
             tuple(Row(f"latency {share} at {LATENCY_RATE:,}/s", "us") for share in ("p50", "p99", "p99.9")),
             SERVERS,
             _latency,
-            Sizes(100, 3, 1.5),
+            Sizes(100, 5, 1.0),
             Sizes(100, 1, 0.3),
-            serves=True,
+            serves=PLAIN,
         ),
         Measure(
             "accept",
-            (Row("accept, echo once, close", "connections/s", more_is_better=True),),
+            _rate_rows("accept, echo once, close", "connections"),
             SERVERS,
-            _accept,
-            Sizes(64, 3, 0.6),
+            _rates("accept", 0, 64),
+            Sizes(64, 5, 0.4),
             Sizes(64, 1, 0.1),
-            serves=True,
+            serves=PLAIN,
         ),
         Measure(
             "bulk",
-            (Row("echo of 1 MiB messages", "MiB/s", more_is_better=True),),
+            _rate_rows("echo of 1 MiB messages", "MiB"),
             SERVERS,
-            _echo(0, MIB),
-            Sizes(4, 3, 0.6),
+            _rates("closed", 0, MIB),
+            Sizes(4, 5, 0.4),
             Sizes(4, 1, 0.1),
-            serves=True,
+            serves=PLAIN,
+        ),
+        Measure(
+            "tls",
+            _rate_rows("TLS echo, 100 connections, 64 B", "messages"),
+            TLS_SERVERS,
+            _rates("closed", 100, 64, tls=True),
+            Sizes(100, 5, 0.6),
+            Sizes(100, 1, 0.1),
+            serves=TLS,
+        ),
+        Measure(
+            "tls-bulk",
+            _rate_rows("TLS echo of 1 MiB messages", "MiB"),
+            TLS_SERVERS,
+            _rates("closed", 0, MIB, tls=True),
+            Sizes(4, 3, 0.4),
+            None,
+            serves=TLS,
         ),
         Measure(
             "memory",
@@ -315,6 +406,36 @@ MEASURES: dict[str, Measure] = {
             fresh=True,
         ),
         Measure(
+            "memory-million",
+            (
+                Row(f"memory per parked coroutine, {MILLION:,} of them", "KiB", at_most=6.2),
+                Row(f"spawn and park, {MILLION:,} of them", "us"),
+            ),
+            (),
+            _memory,
+            Sizes(MILLION, 1),
+            None,
+            fresh=True,
+            needs_bytes=9 * KIB * MILLION,
+        ),
+        Measure(
+            "prompt",
+            (
+                Row(f"a line answered in the shell, {MILLION:,} parked", "ms", at_most=500),
+                Row(f"the slowest line of {PROMPT_ASKED}", "ms", at_most=500),
+                Row(f"a key shown in the shell, {MILLION:,} parked", "ms", at_most=500),
+                Row(f"the slowest key of {PROMPT_ASKED}", "ms", at_most=500),
+                Row(f"memory per coroutine in the shell, {MILLION:,} parked", "KiB"),
+                Row("spawn and park in the shell", "us"),
+            ),
+            (),
+            _prompt,
+            Sizes(MILLION, 1),
+            None,
+            fresh=True,
+            needs_bytes=12 * KIB * MILLION,
+        ),
+        Measure(
             "growth",
             (
                 *(Row(f"channel hop, {parked:,} parked", "us") for parked in GROWTH),
@@ -324,6 +445,7 @@ MEASURES: dict[str, Measure] = {
             _growth,
             Sizes(20_000, 3),
             Sizes(2_000, 1),
+            warms_up=False,
         ),
         Measure(
             "timers-cancelled",
@@ -352,19 +474,12 @@ MEASURES: dict[str, Measure] = {
         ),
         Measure(
             "ledger-echo",
-            (
-                Row(
-                    "echo with the heap ledger, 100 x 64 B",
-                    "messages/s",
-                    more_is_better=True,
-                    reach={"coloop_heap": (0, 1.05)},
-                ),
-            ),
+            _rate_rows("echo with the heap ledger, 100 x 64 B", "messages", {"coloop_heap": (0, 1.05)}),
             ("coloop_heap", "coloop_tracemalloc"),
-            _echo(100, 64),
+            _rates("closed", 100, 64),
             Sizes(100, 5, 0.6),
             Sizes(100, 1, 0.1),
-            serves=True,
+            serves=PLAIN,
         ),
         Measure(
             "ledger-heap",

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from .cores import Cores
-from .native import compiled
+from .native import WITH_TLS, compiled
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 300.0  # ten million spawns take two minutes
@@ -32,6 +32,9 @@ class Process:
         contender: its name.
         cores: where to pin it.
 
+    Attributes:
+        pid: its process.
+
     Raises:
         Failed: it does not start.
     """
@@ -48,9 +51,10 @@ class Process:
             cwd=ROOT,
             env=environment(),
         )
+        self.pid = self._process.pid
         self._answer("start")
 
-    def ask(self, call: str, *args: int) -> dict[str, Any]:
+    def ask(self, call: str, *args: int | str) -> dict[str, Any]:
         """Have it do `call(*args)`; its answer.
 
         Raises:
@@ -118,6 +122,8 @@ def load(
     size_bytes: int,
     seconds: float,
     limit: float = 0,
+    pid: int = 0,
+    tls: bool = False,
 ) -> dict[str, float]:
     """Run the load generator; what it found. It compares every byte that comes back.
 
@@ -129,6 +135,8 @@ def load(
         size_bytes: of a message.
         seconds: how long the measured part takes.
         limit: messages after which it ends (0: none); at a fixed rate, messages a second.
+        pid: the server's process, whose CPU time is then told as `server_cpu_s`.
+        tls: speak TLS.
 
     Raises:
         Failed: an echo was wrong or missing.
@@ -136,7 +144,8 @@ def load(
     """
     numbers = (port, connections, size_bytes, f"{seconds:.3f}", f"{limit:.0f}")
     core = -1 if cores.load is None else cores.load
-    command = [str(compiled("load")), mode, *map(str, numbers), str(core)]
+    program = compiled("load", WITH_TLS if tls else ())
+    command = [str(program), mode, *map(str, numbers), str(core), str(pid)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     except subprocess.TimeoutExpired:
@@ -147,3 +156,15 @@ def load(
     if found["messages"] < 1 or found["sent_bytes"] != found["received_bytes"]:
         raise Failed(f"not all that was sent came back: {done.stdout.strip()}")
     return found
+
+
+def waited_s(pid: int) -> tuple[float, float]:
+    """How long that process has run, and how long it has waited for its core because another had it.
+
+    In seconds, of its first thread; both 0 where the kernel does not say.
+    """
+    try:
+        ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return 0.0, 0.0
+    return int(ran) / 1e9, int(waited) / 1e9

@@ -1,4 +1,8 @@
-"""Take the samples of one measure: contender after contender, round after round (A B A B ...)."""
+"""Take the samples of one measure: contender after contender, round after round (A B A B ...).
+
+Each contender warms up with a sample that is not counted. How long it had to wait for its core because another
+process was on it is noted: nothing else widens a spread so much.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ from dataclasses import dataclass
 from .contenders import OURS
 from .cores import Cores
 from .figures import Spread, ratio, spread
-from .measures import Asked, Measure, Row, Serving, Sizes
+from .measures import Asked, Measure, Row, Sizes, serving
 from .native import NoCompiler
-from .process import Failed, Process
+from .process import Failed, Process, waited_s
+
+DISTURBED = 0.05  # of its time, waited for its core
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class Result:
     peers: tuple[Finding, ...]
 
     def ratio(self, peer: Finding) -> Spread:
-        """How many times better than that peer coloop is."""
+        """How many times better than that peer coloop is; only of a row that is compared."""
         return ratio(self.ours.values, peer.values, more_is_better=self.row.more_is_better)
 
     def reached(self, peer: Finding) -> bool | None:
@@ -69,6 +75,7 @@ class Table:
         self.failed: list[str] = []
         self._processes: dict[str, Asked] = {}
         self._samples: dict[str, list[tuple[float, ...]]] = {}
+        self._ran_s = self._waited_s = 0.0
 
     def run(self, contenders: Sequence[str]) -> tuple[Result, ...]:
         """All rounds; nothing if coloop itself failed."""
@@ -81,7 +88,17 @@ class Table:
                 for name in contenders:
                     if name in self._samples:
                         self._attempt(name, lambda name=name: self._sample(name))  # type: ignore[misc]
+        if self.disturbance > DISTURBED:
+            share = f"{self.disturbance:.0%}"
+            self._tell(
+                f"{self._measure.name}: disturbed: {share} of their time the contenders waited for a core"
+            )
         return self._results() if OURS in self._samples else ()
+
+    @property
+    def disturbance(self) -> float:
+        """The share of their time in which contenders could have run, but another process did."""
+        return self._waited_s / (self._ran_s + self._waited_s) if self._waited_s else 0.0
 
     def _attempt(self, name: str, call: Callable[[], None]) -> None:
         try:
@@ -92,8 +109,12 @@ class Table:
             self._tell(f"{self._measure.name}: {name} is left out: {error}")
 
     def _start(self, name: str, stack: ExitStack) -> None:
-        process = stack.enter_context(Process(name, self._cores))
-        self._processes[name] = Serving(process) if self._measure.serves else process
+        process: Asked = stack.enter_context(Process(name, self._cores))
+        if self._measure.serves:
+            process = serving(process, self._measure.serves)
+        if self._measure.warm_up is not None:
+            self._measure.take(process, self._measure.warm_up, self._cores)
+        self._processes[name] = process
 
     def _sample(self, name: str) -> None:
         if not self._measure.fresh:
@@ -103,7 +124,11 @@ class Table:
             self._take(name, process)
 
     def _take(self, name: str, process: Asked) -> None:
+        ran_s, had_waited_s = waited_s(process.pid)
         self._samples[name].append(self._measure.take(process, self._sizes, self._cores))
+        runs_s, has_waited_s = waited_s(process.pid)
+        self._ran_s += runs_s - ran_s
+        self._waited_s += has_waited_s - had_waited_s
 
     def _results(self) -> tuple[Result, ...]:
         found = []

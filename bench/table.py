@@ -1,12 +1,10 @@
-"""Results as text: a line for each peer, in the terminal; a row for each measure, in Markdown."""
+"""Results as text for the terminal: a line for each peer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .contenders import OURS
 from .figures import Spread, digits
-from .machine import Machine
 from .rounds import Finding, Result
 
 EXPLANATION = (
@@ -41,6 +39,8 @@ def bound_of(result: Result) -> str:
 
 def lines_of(result: Result) -> list[tuple[str, ...]]:
     """The cells of one result: ratio, peer, spread, the peer's figure, reach."""
+    if not result.row.compared:
+        return []
     return [
         (
             f"{digits(found.median)} x",
@@ -54,6 +54,11 @@ def lines_of(result: Result) -> list[tuple[str, ...]]:
     ]
 
 
+def figures_of(findings: Sequence[Finding], unit: str) -> str:
+    """What each of them found, with nothing compared."""
+    return "".join(f", {found.contender} {digits(found.figure.median)} {unit}" for found in findings)
+
+
 def table(results: Sequence[Result]) -> str:
     """All results: each row of the measures with coloop's figure, below it a line for each peer."""
     every = [line for result in results for line in lines_of(result)]
@@ -61,7 +66,8 @@ def table(results: Sequence[Result]) -> str:
     text = []
     for result in results:
         ours = f"{digits(result.ours.figure.median)} {result.row.unit}"
-        text.append(f"{result.row.title}: coloop {ours}  {bound_of(result)}".rstrip())
+        others = "" if result.row.compared else figures_of(result.peers, result.row.unit)
+        text.append(f"{result.row.title}: coloop {ours}{others}  {bound_of(result)}".rstrip())
         text += [f"  coloop is {_aligned(line, widths)}".rstrip() for line in lines_of(result)]
     return "\n".join(text)
 
@@ -76,29 +82,3 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
         reach,
     )
     return "  ".join(cells)
-
-
-def markdown(machine: Machine, results: Sequence[Result], notes: Sequence[str]) -> str:
-    """A page: what was measured, on what, and every ratio with its spread."""
-    peers = list(dict.fromkeys(peer.contender for result in results for peer in result.peers))
-    head = ["measure", OURS, *(f"x {peer}" for peer in peers)]
-    lines = ["# Results", "", "Written by `python -m bench --markdown FILE`.", ""]
-    lines += [f"* {label}: {text}" for label, text in machine.lines()]
-    lines += ["", EXPLANATION, ""]
-    lines += ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-    lines += ["| " + " | ".join(_cells(result, peers)) + " |" for result in results]
-    if notes:
-        lines += ["", *(f"* {note}" for note in notes)]
-    return "\n".join(lines) + "\n"
-
-
-def _cells(result: Result, peers: Sequence[str]) -> list[str]:
-    cells = [result.row.title, f"{digits(result.ours.figure.median)} {result.row.unit}"]
-    by_name = {peer.contender: peer for peer in result.peers}
-    for name in peers:
-        if name not in by_name:
-            cells.append("")
-            continue
-        found = result.ratio(by_name[name])
-        cells.append(f"**{digits(found.median)}** {f'({span(found)})' if span(found) else ''}".rstrip())
-    return cells

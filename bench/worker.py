@@ -3,7 +3,7 @@
     python -m bench.worker CONTENDER [CORE]
 
 Says `{}` when it is ready. `{"call": "spawn", "args": [1000]}` is answered by `{"seconds": ..., "done": ...}`; `park` and `spawn_growth` add
-`bytes`; `echo_server` by `{"port": ...}`, and from then on the process serves until it is ended.
+`bytes`; `echo_server` and `tls_echo_server` by `{"port": ...}`, and from then on the process serves until it is ended.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ def spawn_growth(contender: ModuleType, n: int) -> Answer:
 SPECIAL: dict[str, Callable[[ModuleType, int], Answer]] = {"park": park, "spawn_growth": spawn_growth}
 
 
+SERVERS = ("echo_server", "tls_echo_server")
+
+
 def answer(contender: ModuleType, call: str, args: list[int]) -> Answer:
     """Take one sample."""
     if call in SPECIAL:
@@ -67,8 +70,9 @@ def serve_requests(contender: ModuleType, requests: TextIO, answers: TextIO) -> 
     say({})  # imported, and ready
     for line in requests:
         request = json.loads(line)
-        if request["call"] == "echo_server":
-            contender.echo_server(lambda port: say({"port": port}))
+        if request["call"] in SERVERS:
+            serve = getattr(contender, request["call"])
+            serve(lambda port: say({"port": port}), *request["args"])
             return
         say(answer(contender, request["call"], request["args"]))
 

@@ -10,28 +10,39 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench import measures, table
 from bench.__main__ import Notes, installed, main, possible
+from bench.certificate import NoCertificate, certificate
 from bench.chart import chart
 from bench.contenders import CONTENDERS, OURS, Contender
 from bench.cores import Cores
 from bench.document import document
 from bench.figures import Spread, digits, median, ratio, spread
 from bench.machine import look
-from bench.measures import MEASURES, YIELDERS, Row, Serving, Sizes, checked
+from bench.measures import MEASURES, PLAIN, TLS, TLS_SERVERS, YIELDERS, Measure, Row, Sizes, checked, serving
 from bench.native import NoCompiler, cache_folder, compiled
-from bench.process import Failed, Process, load
+from bench.page import explanations, page
+from bench.process import ROOT, Failed, Process, load
+from bench.prompt import Prompt
 from bench.rounds import Finding, Result, Table
 from bench.sample import Turns, delays, sum_below
 
 ANYWHERE = Cores(None, None)
+OK = Finding(OURS, (1.0, 2.0, 3.0))
 SVG = "{http://www.w3.org/2000/svg}"
 
 needs_c = pytest.mark.skipif(
     shutil.which("cc") is None or not Path("/proc/self").exists(), reason="no C compiler, or no epoll"
+)
+
+
+needs_tls = pytest.mark.skipif(
+    shutil.which("openssl") is None or not Path("/usr/include/openssl/ssl.h").exists(),
+    reason="no openssl, or not its headers",
 )
 
 
@@ -136,13 +147,82 @@ def test_the_table_tells_ratio_spread_and_what_falls_short() -> None:
     ]
 
 
-def test_markdown_has_as_many_cells_in_each_row_and_says_what_it_ran_on() -> None:
-    text = table.markdown(look(ANYWHERE, [OURS]), found(), ["trio is left out"])
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {row.count("|") for row in rows} == {5}
-    assert "**3.00** (2.00 - 3.00)" in rows[2]
+def section(text: str, title: str) -> list[str]:
+    """The lines of the page below that heading, up to the next of its kind."""
+    return text.partition(f"## {title}\n")[2].partition("\n## ")[0].strip().splitlines()
+
+
+def test_the_page_has_every_ratio_with_its_spread_and_says_what_it_ran_on() -> None:
+    text = page(look(ANYWHERE, [OURS]), found(), ["trio is left out"])
+    rows = section(text, "Ratios")
+    assert rows[2:] == [
+        "| a <hop> & back | 2.00 us (1.00 - 4.00) | **3.00** (2.00 - 3.00) | **0.500** |",
+        "| growth | 12.0 KiB |  |  |",
+    ]
     for word in ("date", "greenlet", "core", "load", "trio is left out"):
         assert word in text
+
+
+def test_the_page_names_neither_the_host_nor_its_folders() -> None:
+    notes = Notes()
+    notes.add(f"cannot compile {Path(measures.__file__).parent / 'native'} in {Path.home() / '.cache'}")
+    text = page(look(ANYWHERE, [OURS]), found(), notes.said)
+    assert "cannot compile ./bench/native in ~/.cache" in text
+    for private in (socket.gethostname(), str(Path.home()), str(ROOT)):
+        assert private not in text
+
+
+def test_the_page_tells_of_each_reach_whether_it_was_reached() -> None:
+    text = page(look(ANYWHERE, [OURS]), [*found(), Result("x", Row("near", "us", at_most=3), OK, ())], [])
+    assert section(text, "What was to be reached")[2:] == [
+        "| a <hop> & back | gevent | 3.00 x | 2.00 - 3.00 | 4 x | **short** |",
+        "| growth |  | 12.0 KiB |  | at most 10 | **short** |",
+        "| near |  | 2.00 us | 1.00 - 3.00 | at most 3 | yes |",
+    ]
+
+
+def test_what_falls_short_stands_with_its_explanation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = tmp_path / "explanations.txt"
+    written.write_text("how to write\n\n[hop]\nIt hops\nslowly.\n\n[other]\nNot of interest.\n")
+    monkeypatch.setattr("bench.page.explanations", lambda: explanations(written))
+    text = page(look(ANYWHERE, [OURS]), found(), [])
+    assert section(text, "What falls short, and why") == [
+        "### hop",
+        "",
+        "* a <hop> & back: 3.00 x gevent; asked for: 4 x",
+        "",
+        "It hops",
+        "slowly.",
+        "",
+        "### growth",
+        "",
+        "* growth: 12.0 KiB; asked for: at most 10",
+        "",
+        "Not explained yet.",
+    ]
+
+
+def test_each_explanation_is_of_a_measure() -> None:
+    assert set(explanations()) <= set(MEASURES)
+
+
+def test_where_nothing_falls_short_nothing_is_explained() -> None:
+    text = page(look(ANYWHERE, [OURS]), [Result("x", Row("near", "us", at_most=3), OK, ())], [])
+    assert "falls short" not in text
+
+
+def test_what_is_not_compared_has_figures_and_no_ratio() -> None:
+    row = Row("server at work", "%", compared=False)
+    told = [Result("echo", row, Finding(OURS, (90.0,)), (Finding("gevent", (0.0,)),))]
+    machine = look(ANYWHERE, [OURS])
+    assert table.table(told) == "server at work: coloop 90.0 %, gevent 0 %"
+    text = page(machine, told, [])
+    assert section(text, "Who was at work")[-1] == "| server at work | 90.0 % | 0 % |"
+    assert len(section(text, "Ratios")) == 2
+    assert "ratio" not in json.loads(document(machine, told, []))["results"][0]["peers"][0]
+    assert not list(ET.fromstring(chart(machine, told, [])).iter(f"{SVG}circle"))
 
 
 def test_json_keeps_every_value_and_every_ratio() -> None:
@@ -217,7 +297,7 @@ def test_a_contender_that_ends_is_told_with_its_last_words() -> None:
 def test_contenders_take_turns_and_each_row_gets_a_value_of_each_round() -> None:
     told: list[str] = []
     results = Table(MEASURES["memory"], Sizes(100, 2), ANYWHERE, told.append).run([OURS, "asyncio"])
-    assert told == []
+    assert [note for note in told if "disturbed" not in note] == []
     assert [result.row.unit for result in results] == ["KiB", "us"]
     assert [len(result.ours.values) for result in results] == [2, 2]
     assert [[peer.contender for peer in result.peers] for result in results] == [["asyncio"], ["asyncio"]]
@@ -316,23 +396,116 @@ def test_nobody_listens() -> None:
 def test_an_echo_measure_gives_a_rate_for_each_contender() -> None:
     told: list[str] = []
     at_work = Table(MEASURES["echo-100-64"], Sizes(100, 1, 0.05), ANYWHERE, told.append)
-    (result,) = at_work.run([OURS, "asyncio"])
-    assert told == []
-    assert result.ratio(result.peers[0]).median > 0
+    by_clock, by_cpu, *at_work_rows = at_work.run([OURS, "asyncio"])
+    assert [note for note in told if "disturbed" not in note] == []
+    assert by_clock.ratio(by_clock.peers[0]).median > 0
+    assert by_cpu.ratio(by_cpu.peers[0]).median > 0
+    assert all(0 < result.ours.figure.median < 110 for result in at_work_rows)
+
+
+class FakeProcess:
+    """Notes what it is asked, and answers that it was done."""
+
+    pid = 0
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def ask(self, call: str, *args: int | str) -> dict[str, float]:
+        self.asked.append(call)
+        return {"port": 80}
 
 
 def test_a_server_is_asked_for_its_port_once() -> None:
-    class Once:
-        calls = 0
+    process = FakeProcess()
+    server = serving(process, PLAIN)
+    assert [server.ask(PLAIN), server.ask(PLAIN)] == [{"port": 80}] * 2
+    assert process.asked == [PLAIN]
 
-        def ask(self, call: str, *args: int) -> dict[str, float]:
-            self.calls += 1
-            return {"port": 80}
 
-    process = Once()
-    serving = Serving(process)
-    assert [serving.ask("echo_server"), serving.ask("echo_server")] == [{"port": 80}] * 2
-    assert process.calls == 1
+@needs_c
+def test_the_cpu_time_of_the_server_is_told_beside_that_of_the_load() -> None:
+    with Process("c_epoll", ANYWHERE) as process:
+        port = int(process.ask(PLAIN)["port"])
+        seen = load(
+            ANYWHERE, "closed", port, connections=2, size_bytes=64, seconds=5, limit=500, pid=process.pid
+        )
+        unknown = load(ANYWHERE, "closed", port, connections=2, size_bytes=64, seconds=5, limit=5)
+    assert 0 < seen["server_cpu_s"] < seen["seconds"] * 1.1
+    assert 0 < seen["load_cpu_s"] < seen["seconds"] * 1.1
+    assert unknown["server_cpu_s"] == 0
+
+
+@needs_c
+@needs_tls
+@pytest.mark.parametrize("contender", [OURS, "asyncio", "asyncio_protocol"])
+def test_every_byte_comes_back_through_tls(contender: str) -> None:
+    with Process(contender, ANYWHERE) as process:
+        port = int(process.ask(TLS, *certificate())["port"])
+        small = load(ANYWHERE, "closed", port, connections=2, size_bytes=64, seconds=5, limit=10, tls=True)
+        large = load(
+            ANYWHERE, "closed", port, connections=1, size_bytes=1 << 20, seconds=5, limit=2, tls=True
+        )
+        accepted = load(ANYWHERE, "accept", port, connections=2, size_bytes=64, seconds=5, limit=5, tls=True)
+    assert small["messages"] >= 10
+    assert small["sent_bytes"] == small["received_bytes"] >= 64 * (2 + 2 + 10)
+    assert large["received_bytes"] >= 4 << 20
+    assert (accepted["messages"], accepted["received_bytes"]) == (5, 5 * 64)
+
+
+@needs_c
+@needs_tls
+def test_a_load_in_tls_is_refused_by_a_server_without() -> None:
+    with Process("c_epoll", ANYWHERE) as process, pytest.raises(Failed, match="load: TLS: "):
+        port = int(process.ask(PLAIN)["port"])
+        load(ANYWHERE, "closed", port, connections=1, size_bytes=64, seconds=1, tls=True)
+
+
+@needs_c
+@needs_tls
+def test_a_measure_of_tls_gives_a_rate_for_each_contender() -> None:
+    told: list[str] = []
+    results = Table(MEASURES["tls"], Sizes(100, 1, 0.05), ANYWHERE, told.append).run([OURS])
+    assert [note for note in told if "disturbed" not in note] == []
+    assert all(result.ours.figure.median > 0 for result in results)
+
+
+def test_each_peer_that_serves_does_so_in_tls_too() -> None:
+    folder = Path(measures.__file__).parent / "contenders"
+    for name in TLS_SERVERS:
+        assert f"def {TLS}(" in (folder / f"{name}.py").read_text()
+
+
+def test_contenders_warm_up_with_a_sample_that_is_not_counted() -> None:
+    taken: list[int] = []
+
+    def take(_: object, sizes: Sizes, __: Cores) -> tuple[float, ...]:
+        taken.append(sizes.n)
+        return (float(len(taken)),)
+
+    measure = Measure("x", (Row("x", "us"),), (), take, full=Sizes(50, 2), quick=Sizes(5, 1))
+    (result,) = Table(measure, measure.full, ANYWHERE, print).run([OURS])
+    assert taken == [5, 50, 50]
+    assert result.ours.values == (2.0, 3.0)
+
+
+def test_nobody_warms_up_where_each_sample_begins_anew_or_is_long() -> None:
+    assert MEASURES["memory"].warm_up is None
+    assert MEASURES["growth"].warm_up is None
+
+
+def test_a_server_warms_up_with_its_own_load_for_a_moment() -> None:
+    measure = MEASURES["connections"]
+    assert measure.warm_up == Sizes(measure.full.n, 1, measures.WARM_UP_S)
+
+
+def test_it_is_told_if_contenders_had_to_wait_for_their_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([(1.0, 0.0), (1.9, 0.1)])
+    monkeypatch.setattr("bench.rounds.waited_s", lambda _: next(clock))
+    told: list[str] = []
+    measure = Measure("x", (Row("x", "us"),), (), lambda *_: (1.0,), Sizes(1, 1), None)
+    Table(measure, measure.full, ANYWHERE, told.append).run([OURS])
+    assert told == ["x: disturbed: 10% of their time the contenders waited for a core"]
 
 
 @needs_c
@@ -362,11 +535,53 @@ def test_without_a_compiler_what_needs_none_is_still_measured(
     assert "over sockets are left out: no C compiler" in capsys.readouterr().err
 
 
+@needs_c
+def test_without_openssl_tls_is_left_out_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise NoCertificate("no openssl is installed")
+
+    monkeypatch.setattr("bench.__main__.certificate", none)
+    monkeypatch.setattr("bench.__main__.compiled", lambda *_: None)
+    notes = Notes()
+    left = possible([MEASURES["tls"], MEASURES["accept"]], Cores(0, 1), notes)
+    assert [measure.name for measure in left] == ["accept"]
+    assert notes.said == ["all measures of TLS are left out: no openssl is installed"]
+
+
+def test_what_does_not_fit_into_memory_is_left_out_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1 << 30))
+    notes = Notes()
+    left = possible([MEASURES["memory-million"], MEASURES["hop"]], Cores(0, 1), notes)
+    assert [measure.name for measure in left] == ["hop"]
+    assert notes.said == ["memory-million is left out: it needs 8 GiB of memory"]
+
+
 def test_latency_needs_a_core_of_its_own() -> None:
     notes = Notes()
     left = possible([MEASURES["latency"], MEASURES["hop"]], ANYWHERE, notes)
     assert [measure.name for measure in left] == ["hop"]
     assert "latency is left out" in notes.said[1]
+
+
+# -- the shell -----------------------------------------------------------------------------------
+
+
+def test_the_shell_parks_and_answers_lines_and_keys() -> None:
+    with Prompt() as prompt:
+        assert prompt.park(50) > 0
+        assert prompt.line() > 0
+        prompt.count_at("heap")
+        assert prompt.line() > 0  # the answer before is not taken for this one
+        assert prompt.key() > 0
+        assert prompt.resident_bytes() > 1 << 20
+
+
+def test_a_shell_that_has_ended_is_told() -> None:
+    with Prompt() as prompt:
+        prompt._process.kill()
+        prompt._process.wait()
+        with pytest.raises(Failed, match="the shell ended before it showed '<line 1>'"):
+            prompt.line()
 
 
 # -- the command ---------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 `timers_cancelled(n)`, `timers_fired(n)`   timers that are set and cancelled; that are set and fire
 `allocate(n)`                      code that allocates a lot, with a switch now and then
 `echo_server(listening)`           an echo server on a free port, told to `listening`; never returns
+`tls_echo_server(listening, certificate, key)`   the same in TLS, with these two PEM files
 
 Each returns a `Sample` (see `bench.sample`). What a library does not have is not in its file.
 """

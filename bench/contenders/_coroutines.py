@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from time import perf_counter
 from typing import cast
@@ -158,7 +159,7 @@ async def timers_fired(n: int) -> Sample:
     return Sample(perf_counter() - begin, fired)
 
 
-async def echo_server(listening: Callable[[int], None]) -> None:
+async def echo_server(listening: Callable[[int], None], tls: ssl.SSLContext | None = None) -> None:
     """Streams: one task per connection. TCP_NODELAY is on by default."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -167,7 +168,7 @@ async def echo_server(listening: Callable[[int], None]) -> None:
             await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=4096, ssl=tls)
     listening(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
@@ -184,8 +185,8 @@ class Echo(asyncio.Protocol):
         self._transport.write(data)
 
 
-async def protocol_server(listening: Callable[[int], None]) -> None:
+async def protocol_server(listening: Callable[[int], None], tls: ssl.SSLContext | None = None) -> None:
     """One protocol object per connection, no task."""
-    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0, backlog=4096, ssl=tls)
     listening(server.sockets[0].getsockname()[1])
     await server.serve_forever()

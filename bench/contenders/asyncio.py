@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from bench import sample
+from bench.certificate import server_context
 
 from . import _coroutines
 
@@ -53,3 +54,8 @@ def timers_fired(n: int) -> sample.Sample:
 def echo_server(listening: Callable[[int], None]) -> None:
     """Streams."""
     asyncio.run(_coroutines.echo_server(listening))
+
+
+def tls_echo_server(listening: Callable[[int], None], certificate: str, key: str) -> None:
+    """Streams, in TLS."""
+    asyncio.run(_coroutines.echo_server(listening, server_context(certificate, key)))

@@ -5,9 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from bench.certificate import server_context
+
 from . import _coroutines
 
 
 def echo_server(listening: Callable[[int], None]) -> None:
     """A protocol for each connection."""
     asyncio.run(_coroutines.protocol_server(listening))
+
+
+def tls_echo_server(listening: Callable[[int], None], certificate: str, key: str) -> None:
+    """A protocol for each connection, in TLS."""
+    asyncio.run(_coroutines.protocol_server(listening, server_context(certificate, key)))

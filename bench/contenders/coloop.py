@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from time import perf_counter
 
 import coloop
+from bench.certificate import server_context
 from bench.sample import BATCH, FAN_CAPACITY, FAN_WORKERS, Sample, Turns, delays
 
 
@@ -202,13 +204,21 @@ def allocate(n: int) -> Sample:
 
 def echo_server(listening: Callable[[int], None]) -> None:
     """One coroutine per connection. TCP_NODELAY is on by default."""
+    _serve(listening, None)
 
+
+def tls_echo_server(listening: Callable[[int], None], certificate: str, key: str) -> None:
+    """The same in TLS."""
+    _serve(listening, server_context(certificate, key))
+
+
+def _serve(listening: Callable[[int], None], tls: ssl.SSLContext | None) -> None:
     def echo(connection: coloop.Socket) -> None:
         while data := connection.recv():
             connection.sendall(data)
 
     def main() -> None:
-        server = coloop.serve(coloop.listen("127.0.0.1:0", backlog=4096), echo)
+        server = coloop.serve(coloop.listen("127.0.0.1:0", backlog=4096, tls=tls), echo)
         assert server.address.port is not None
         listening(server.address.port)
 

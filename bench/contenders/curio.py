@@ -8,6 +8,7 @@ from time import perf_counter
 
 import curio
 import curio.io
+import curio.ssl
 from curio.network import run_server, tcp_server_socket
 
 from bench.sample import BATCH, FAN_CAPACITY, FAN_WORKERS, Sample, Turns
@@ -163,7 +164,17 @@ def growth(parked: int, n: int) -> Sample:
 
 def echo_server(listening: Callable[[int], None]) -> None:
     """One task per connection."""
+    _serve(listening, None)
 
+
+def tls_echo_server(listening: Callable[[int], None], certificate: str, key: str) -> None:
+    """The same in TLS."""
+    context = curio.ssl.create_default_context(curio.ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    _serve(listening, context)
+
+
+def _serve(listening: Callable[[int], None], tls: curio.ssl.CurioSSLContext | None) -> None:
     async def echo(client: curio.io.Socket, _address: object) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while data := await client.recv(65536):
@@ -172,6 +183,6 @@ def echo_server(listening: Callable[[int], None]) -> None:
     async def main() -> None:
         listener = tcp_server_socket("127.0.0.1", 0, backlog=4096)
         listening(listener.getsockname()[1])
-        await run_server(listener, echo)
+        await run_server(listener, echo, ssl=tls)
 
     curio.run(main)

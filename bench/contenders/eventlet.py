@@ -165,7 +165,15 @@ def timers_fired(n: int) -> Sample:
 
 def echo_server(listening: Callable[[int], None]) -> None:
     """One coroutine per connection."""
+    _serve(listening)
 
+
+def tls_echo_server(listening: Callable[[int], None], certificate: str, key: str) -> None:
+    """The same in TLS."""
+    _serve(listening, certfile=certificate, keyfile=key)
+
+
+def _serve(listening: Callable[[int], None], **tls: str) -> None:
     def echo(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while data := connection.recv(65536):
@@ -173,6 +181,8 @@ def echo_server(listening: Callable[[int], None]) -> None:
         connection.close()
 
     listener = eventlet.listen(("127.0.0.1", 0), backlog=4096)
+    if tls:
+        listener = eventlet.wrap_ssl(listener, server_side=True, **tls)
     pool = eventlet.GreenPool(MAX_CONNECTIONS)
     listening(listener.getsockname()[1])
     while True:

@@ -10,6 +10,7 @@ import gevent
 import gevent.event
 import gevent.queue
 import gevent.server
+import gevent.ssl
 
 from bench.sample import BATCH, FAN_CAPACITY, FAN_WORKERS, Sample, Turns, delays
 
@@ -161,13 +162,23 @@ def timers_fired(n: int) -> Sample:
 
 def echo_server(listening: Callable[[int], None]) -> None:
     """One coroutine per connection."""
+    _serve(listening)
 
+
+def tls_echo_server(listening: Callable[[int], None], certificate: str, key: str) -> None:
+    """The same in TLS, with a context of its own kind of sockets."""
+    context = gevent.ssl.SSLContext(gevent.ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    _serve(listening, ssl_context=context)
+
+
+def _serve(listening: Callable[[int], None], **tls: gevent.ssl.SSLContext) -> None:
     def echo(connection: socket.socket, _address: object) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while data := connection.recv(65536):
             connection.sendall(data)
 
-    server = gevent.server.StreamServer(("127.0.0.1", 0), echo, backlog=4096)
+    server = gevent.server.StreamServer(("127.0.0.1", 0), echo, backlog=4096, **tls)
     server.start()
     listening(server.server_port)
     server.serve_forever()

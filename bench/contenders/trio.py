@@ -8,6 +8,7 @@ from time import perf_counter
 
 import trio
 
+from bench.certificate import server_context
 from bench.sample import BATCH, FAN_CAPACITY, FAN_WORKERS, Sample, Turns
 
 
@@ -154,14 +155,36 @@ def growth(parked: int, n: int) -> Sample:
 def echo_server(listening: Callable[[int], None]) -> None:
     """One task per connection. TCP_NODELAY is on by default."""
 
-    async def echo(stream: trio.SocketStream) -> None:
-        while data := await stream.receive_some(65536):
-            await stream.send_all(data)
-
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            serve = partial(trio.serve_tcp, echo, 0, host="127.0.0.1", backlog=4096)
+            serve = partial(trio.serve_tcp, _echo, 0, host="127.0.0.1", backlog=4096)
             listeners = await nursery.start(serve)
             listening(listeners[0].socket.getsockname()[1])
 
     trio.run(main)
+
+
+def tls_echo_server(listening: Callable[[int], None], certificate: str, key: str) -> None:
+    """The same in TLS; the other side's end without a farewell is one of HTTPS, which it is told to bear."""
+    context = server_context(certificate, key)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            serve = partial(
+                trio.serve_ssl_over_tcp,
+                _echo,
+                0,
+                context,
+                host="127.0.0.1",
+                backlog=4096,
+                https_compatible=True,
+            )
+            listeners = await nursery.start(serve)
+            listening(listeners[0].transport_listener.socket.getsockname()[1])
+
+    trio.run(main)
+
+
+async def _echo(stream: trio.abc.Stream) -> None:
+    while data := await stream.receive_some(65536):
+        await stream.send_all(data)

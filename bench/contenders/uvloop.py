@@ -7,6 +7,7 @@ from collections.abc import Callable
 import uvloop
 
 from bench import sample
+from bench.certificate import server_context
 
 from . import _coroutines
 
@@ -54,3 +55,8 @@ def timers_fired(n: int) -> sample.Sample:
 def echo_server(listening: Callable[[int], None]) -> None:
     """Streams."""
     uvloop.run(_coroutines.echo_server(listening))
+
+
+def tls_echo_server(listening: Callable[[int], None], certificate: str, key: str) -> None:
+    """Streams, in TLS."""
+    uvloop.run(_coroutines.echo_server(listening, server_context(certificate, key)))

@@ -6,9 +6,16 @@ from collections.abc import Callable
 
 import uvloop
 
+from bench.certificate import server_context
+
 from . import _coroutines
 
 
 def echo_server(listening: Callable[[int], None]) -> None:
     """A protocol for each connection."""
     uvloop.run(_coroutines.protocol_server(listening))
+
+
+def tls_echo_server(listening: Callable[[int], None], certificate: str, key: str) -> None:
+    """A protocol for each connection, in TLS."""
+    uvloop.run(_coroutines.protocol_server(listening, server_context(certificate, key)))

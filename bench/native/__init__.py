@@ -9,23 +9,24 @@ import subprocess
 from pathlib import Path
 
 FLAGS = ("-O2", "-std=gnu11")
+WITH_TLS = ("-DTLS", "-lssl", "-lcrypto")
 
 
 class NoCompiler(RuntimeError):
     """There is no C compiler, or it refused: measures that need C are left out."""
 
 
-def compiled(name: str) -> Path:
-    """The program made of `name.c`.
+def compiled(name: str, more: tuple[str, ...] = ()) -> Path:
+    """The program made of `name.c`, with `more` flags for the compiler and its linker.
 
     Raises:
         NoCompiler: `cc` is not installed, or it failed; the message tells which.
     """
     source = Path(__file__).with_name(f"{name}.c")
-    digest = hashlib.sha256(source.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(source.read_bytes() + " ".join((*FLAGS, *more)).encode()).hexdigest()[:16]
     program = cache_folder() / f"{name}-{digest}"
     if not program.exists():
-        _compile(source, program)
+        _compile(source, program, more)
     return program
 
 
@@ -37,12 +38,12 @@ def cache_folder() -> Path:
     return folder
 
 
-def _compile(source: Path, program: Path) -> None:
+def _compile(source: Path, program: Path, more: tuple[str, ...]) -> None:
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         raise NoCompiler("no C compiler (cc) is installed")
     draft = program.with_suffix(f".{os.getpid()}")  # another run may be compiling the same
-    command = [compiler, *FLAGS, "-o", str(draft), str(source)]
+    command = [compiler, *FLAGS, "-o", str(draft), str(source), *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise NoCompiler(f"{source.name} does not compile here: {done.stderr.strip()[:500]}")

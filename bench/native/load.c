@@ -1,11 +1,13 @@
 /* The other side of every echo measure: sends messages, takes them back, and compares each byte.
 
-   load closed  PORT CONNECTIONS SIZE SECONDS LIMIT CORE   each connection sends the next when the last is back
-   load rate    PORT CONNECTIONS SIZE SECONDS RATE CORE    RATE messages a second, whether or not answers come
-   load accept  PORT CONNECTIONS SIZE SECONDS LIMIT CORE   connect, one message there and back, close; and again
+   load closed  PORT CONNECTIONS SIZE SECONDS LIMIT CORE PID   each connection sends the next when the last is back
+   load rate    PORT CONNECTIONS SIZE SECONDS RATE CORE PID    RATE messages a second, whether or not answers come
+   load accept  PORT CONNECTIONS SIZE SECONDS LIMIT CORE PID   connect, one message there and back, close; and again
 
-   LIMIT ends the run after so many messages (0: no limit). CORE is where to run (-1: anywhere). Prints one line of JSON. Anything that is not as it
-   must be (a byte that differs, a connection that the server closes, an answer that never comes) is an error.
+   LIMIT ends the run after so many messages (0: no limit). CORE is where to run (-1: anywhere). PID is the server's
+   process: how much CPU time it took for the messages does not depend on who else wants the core. Prints one line
+   of JSON. Anything that is not as it must be (a byte that differs, a connection that the server closes, an answer
+   that never comes) is an error. Compiled with -DTLS it speaks TLS 1.3; only its certificate is not looked at.
 
    At a fixed rate, a message's latency counts from the moment at which it was due, not from that at which it could
    be sent: a server that stalls delays all that were due meanwhile, and each of them is counted (no coordinated
@@ -17,6 +19,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,12 +29,19 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef TLS
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#endif
 
 enum { MAX_EVENTS = 1024, BUFFER_BYTES = 1 << 18, STAMP_BYTES = 8, MAX_OPENING = 256, SOURCES = 200 };
 static const double PATIENCE_S = 20;
 
 typedef struct {
     int fd;
+#ifdef TLS
+    SSL *tls;
+#endif
     long started;         /* messages that may be sent so far */
     long sent, received;  /* whole messages */
     long sent_bytes, received_bytes; /* of the message under way */
@@ -52,6 +62,20 @@ static double now(void) {
     return t.tv_sec + t.tv_nsec * 1e-9;
 }
 
+static clockid_t server_clock;
+static int server_known;
+static double server_cpu_begin, server_cpu_end, load_cpu_begin, load_cpu_end;
+
+static double cpu_of(clockid_t clock) {
+    struct timespec t;
+    return clock_gettime(clock, &t) ? 0 : t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static void note_cpu(double *server, double *load) {
+    *server = server_known ? cpu_of(server_clock) : 0;
+    *load = cpu_of(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 static void fail(const char *what) {
     fprintf(stderr, "load: %s\n", what);
     exit(1);
@@ -61,6 +85,93 @@ static void fail_errno(const char *what) {
     fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
     exit(1);
 }
+
+#ifdef TLS
+static SSL_CTX *context;
+
+static void tls_prepare(void) {
+    signal(SIGPIPE, SIG_IGN); /* its `write` cannot be told not to send it */
+    context = SSL_CTX_new(TLS_client_method());
+    if (!context) fail("no TLS");
+    SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION); /* the same ciphers for everybody */
+    SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+}
+
+static void attach(connection *c) {
+    c->tls = SSL_new(context);
+    if (!c->tls || !SSL_set_fd(c->tls, c->fd)) fail("no TLS");
+    SSL_set_connect_state(c->tls);
+}
+
+/* As `send` and `recv` answer: a number of bytes, 0 at the end, or -1 with errno. */
+static ssize_t answer_of(connection *c, int done) {
+    if (done > 0) return done;
+    switch (SSL_get_error(c->tls, done)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        errno = EAGAIN;
+        return -1;
+    case SSL_ERROR_ZERO_RETURN:
+        return 0;
+    }
+    if (closing) return 0; /* who closes without saying so in TLS has closed too */
+    fprintf(stderr, "load: TLS: %s\n", ERR_reason_error_string(ERR_peek_last_error()));
+    exit(1);
+}
+
+static ssize_t give(connection *c, const char *bytes, long length) {
+    ERR_clear_error();
+    return answer_of(c, SSL_write(c->tls, bytes, (int)length));
+}
+
+static ssize_t take(connection *c, char *bytes, long length) {
+    ERR_clear_error();
+    return answer_of(c, SSL_read(c->tls, bytes, (int)length));
+}
+
+static int drained(ssize_t got) {
+    (void)got; /* one record at a time: only the next look tells */
+    return 0;
+}
+
+static void end_sending(connection *c) {
+    SSL_shutdown(c->tls);
+    shutdown(c->fd, SHUT_WR);
+}
+
+static void release(connection *c) {
+    SSL_free(c->tls);
+    close(c->fd);
+}
+#else
+static void tls_prepare(void) {}
+
+static void attach(connection *c) {
+    (void)c;
+}
+
+static ssize_t give(connection *c, const char *bytes, long length) {
+    return send(c->fd, bytes, length, MSG_NOSIGNAL);
+}
+
+static ssize_t take(connection *c, char *bytes, long length) {
+    return recv(c->fd, bytes, length, 0);
+}
+
+static int drained(ssize_t got) {
+    return got < BUFFER_BYTES;
+}
+
+static void end_sending(connection *c) {
+    shutdown(c->fd, SHUT_WR);
+}
+
+static void release(connection *c) {
+    close(c->fd);
+}
+#endif
 
 /* The first bytes of a message tell whose it is and which: an answer that belongs elsewhere is found out. */
 static uint64_t stamp_of(const connection *c, long number) {
@@ -85,6 +196,7 @@ static void open_connection(connection *c) {
     if (bind(c->fd, (struct sockaddr *)&here, sizeof here)) fail_errno("bind");
     if (setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on)) fail_errno("TCP_NODELAY");
     if (connect(c->fd, (struct sockaddr *)&there, sizeof there) && errno != EINPROGRESS) fail_errno("connect");
+    attach(c);
     struct epoll_event event = {EPOLLIN | EPOLLOUT | EPOLLET, {.ptr = c}};
     if (epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event)) fail_errno("epoll_ctl");
     total_opened++;
@@ -93,7 +205,7 @@ static void open_connection(connection *c) {
 static void send_what_may_go(connection *c) {
     while (c->sent < c->started) {
         stamp_pattern(c, c->sent);
-        ssize_t done = send(c->fd, pattern + c->sent_bytes, size - c->sent_bytes, MSG_NOSIGNAL);
+        ssize_t done = give(c, pattern + c->sent_bytes, size - c->sent_bytes);
         if (done < 0) {
             if (errno == EAGAIN || errno == ENOTCONN) return;
             fail_errno("send");
@@ -130,10 +242,10 @@ static void compare(connection *c, const char *bytes, long length) {
 
 static void receive_what_came(connection *c) {
     for (;;) {
-        ssize_t got = recv(c->fd, buffer, BUFFER_BYTES, 0);
+        ssize_t got = take(c, buffer, BUFFER_BYTES);
         if (got == 0) {
             if (!closing) fail("the server closed a connection");
-            close(c->fd);
+            release(c);
             c->fd = -1;
             still_open--;
             return;
@@ -143,7 +255,7 @@ static void receive_what_came(connection *c) {
             fail_errno("recv");
         }
         compare(c, buffer, got);
-        if (got < BUFFER_BYTES) return;
+        if (drained(got)) return;
     }
 }
 
@@ -203,7 +315,7 @@ static void close_all(void) {
     double since = now();
     closing = 1;
     still_open = count;
-    for (int i = 0; i < count; i++) shutdown(connections[i].fd, SHUT_WR);
+    for (int i = 0; i < count; i++) end_sending(&connections[i]);
     while (still_open > 0) {
         turn(100, NULL);
         check_patience(since);
@@ -217,6 +329,13 @@ static void start_next(connection *c) {
     if (!over && c->received == c->started && (limit == 0 || total_received < limit)) c->started++;
 }
 
+static void tell(long messages, double seconds) {
+    printf("{\"messages\": %ld, \"seconds\": %.9f, \"sent_bytes\": %ld, \"received_bytes\": %ld, "
+           "\"server_cpu_s\": %.9f, \"load_cpu_s\": %.9f}\n",
+           messages, seconds, total_sent_bytes, total_received_bytes, server_cpu_end - server_cpu_begin,
+           load_cpu_end - load_cpu_begin);
+}
+
 static void run_closed(double seconds) {
     open_all();
     long asked = limit;
@@ -226,6 +345,7 @@ static void run_closed(double seconds) {
         send_what_may_go(&connections[i]);
     }
     for (double since = now(); total_received < 2 * count; check_patience(since)) turn(100, start_next);
+    note_cpu(&server_cpu_begin, &load_cpu_begin);
     begin = now();
     long before = total_received;
     if (asked) limit = before + asked; /* the last turn of the warm-up may have brought more than one */
@@ -234,12 +354,12 @@ static void run_closed(double seconds) {
         turn(100, start_next);
         since = now();
     }
+    note_cpu(&server_cpu_end, &load_cpu_end);
     long messages = total_received - before;
     over = 1;
     drain();
     close_all();
-    printf("{\"messages\": %ld, \"seconds\": %.9f, \"sent_bytes\": %ld, \"received_bytes\": %ld}\n", messages,
-           since - begin, total_sent_bytes, total_received_bytes);
+    tell(messages, since - begin);
 }
 
 static int ascending(const void *a, const void *b) {
@@ -285,7 +405,7 @@ static int open_now;
 
 static void open_again(connection *c) {
     if (c->received == 0) return;
-    close(c->fd);
+    release(c);
     *c = (connection){.fd = -1};
     open_now--;
     if (over || (limit && total_opened >= limit)) return;
@@ -295,6 +415,7 @@ static void open_again(connection *c) {
 }
 
 static void run_accept(double seconds) {
+    note_cpu(&server_cpu_begin, &load_cpu_begin);
     begin = now();
     for (int i = 0; i < count && (limit == 0 || i < limit); i++) {
         connections[i].started = 1;
@@ -306,6 +427,7 @@ static void run_accept(double seconds) {
         turn(100, open_again);
         since = now();
     }
+    note_cpu(&server_cpu_end, &load_cpu_end);
     long messages = total_received;
     double last = since;
     over = 1;
@@ -313,8 +435,7 @@ static void run_accept(double seconds) {
         turn(100, open_again);
         check_patience(last);
     }
-    printf("{\"messages\": %ld, \"seconds\": %.9f, \"sent_bytes\": %ld, \"received_bytes\": %ld}\n", messages,
-           since - begin, total_sent_bytes, total_received_bytes);
+    tell(messages, since - begin);
 }
 
 static void allow_many_descriptors(void) {
@@ -332,14 +453,16 @@ static void pin(int core) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 8) fail("usage: load closed|rate|accept PORT CONNECTIONS SIZE SECONDS LIMIT|RATE CORE");
+    if (argc != 9) fail("usage: load closed|rate|accept PORT CONNECTIONS SIZE SECONDS LIMIT|RATE CORE PID");
     if (atoi(argv[7]) >= 0) pin(atoi(argv[7]));
     port = atoi(argv[2]);
     count = atoi(argv[3]);
     size = atol(argv[4]);
     double seconds = atof(argv[5]);
     if (count < 1 || size < 1) fail("connections and size must be 1 or more");
+    server_known = atoi(argv[8]) > 0 && clock_getcpuclockid(atoi(argv[8]), &server_clock) == 0;
     allow_many_descriptors();
+    tls_prepare();
     poller = epoll_create1(0);
     pattern = malloc(size);
     buffer = malloc(BUFFER_BYTES);
