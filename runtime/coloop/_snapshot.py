@@ -412,9 +412,9 @@ def _assemble(
     responsive: bool,
     lag_s: float,
 ) -> Snapshot:
-    living = _steady_list(scheduler.living)
-    traced = memory.usage()
-    heap = None if traced is None else sum(co._tally.heap_bytes for co in living)
+    live, traced = len(scheduler.living), memory.usage()
+    # Below level `heap` nobody looks at each coroutine here: a monitor asks twice a second, of a million too.
+    heap = None if traced is None else sum(co._tally.heap_bytes for co in _steady_list(scheduler.living))
     hog = next((picture for picture in pictures if picture.running_for_s >= HOG_S), None)
     if hog is None and not responsive:
         hog = _hog_among(scheduler)
@@ -426,12 +426,12 @@ def _assemble(
         coroutines=pictures,
         dead=dead,
         sockets=sockets,
-        live=len(living),
+        live=live,
         spawned=scheduler.spawned,
         peak=scheduler.peak,
         failed=scheduler.failures,
         ready=ready,
-        waiting=max(0, len(living) - ready - (scheduler.running is not None)),
+        waiting=max(0, live - ready - (scheduler.running is not None)),
         timers=len(scheduler.timers),
         threads=scheduler.threads_pending,
         switches=scheduler.switches,
