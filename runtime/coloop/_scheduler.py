@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from time import perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -117,7 +118,7 @@ class Scheduler(Switching):
         self.promised = 0  # calls to come that `run` waits for
         self._calls: deque[Call] = deque()
         self._idle_waiters: list[Coroutine] = []
-        self._stall_told: frozenset[int] = frozenset()
+        self._standstill = (0, 0)
         self._killer = Killer(self)
         self._handover = Handover()
         self._ctrl_c_pending = False
@@ -361,7 +362,7 @@ class Scheduler(Switching):
             self.wake(waiter)
         self._fire_timers()
         if self.ready_count:
-            self._stall_told = frozenset()
+            self._standstill = (0, 0)
             self.run_slice()
         elif self._idle_waiters and not self._calls:
             self.wake(self._idle_waiters.pop())
@@ -398,19 +399,30 @@ class Scheduler(Switching):
         """Nobody is ready and no timer is set: say so if nobody outside can wake anyone either."""
         if self.poller.waiting or self.threads_pending:
             return
-        stuck = [co for co in self.living.values() if co._verb != "prompt"]
-        if not self.inbox_waiters:
-            pictures = self._pictures(stuck)
-            report = _snapshot.deadlock_report(pictures, len(stuck))
-            # Main's failure is often what left the others without hope, and must not go unheard.
-            raise Deadlock(pictures, report) from (None if self.main is None else self.main._error)
-        ids = frozenset(co.id for co in stuck)
-        if ids and ids != self._stall_told:
-            self._stall_told = ids
-            self.observer.stalled(self._pictures(stuck))
+        if self.inbox_waiters:
+            self._tell_standstill()
+            return
+        pictures = self._stuck_pictures()
+        report = _snapshot.deadlock_report(pictures, sum(co._verb != "prompt" for co in self.living.values()))
+        # Main's failure is often what left the others without hope, and must not go unheard.
+        raise Deadlock(pictures, report) from (None if self.main is None else self.main._error)
 
-    def _pictures(self, coroutines: list[Coroutine]) -> tuple[_snapshot.CoroutinePicture, ...]:
-        return tuple(_snapshot.picture_of(self, co) for co in coroutines[: _snapshot.MAX_REPORTED])
+    def _tell_standstill(self) -> None:
+        """Once: while no slice is run, and as many live and the newest is the same, all the others are too.
+
+        Nobody may look at each of them here: with a million parked, every line at the prompt ends here.
+        """
+        living = len(self.living), next(reversed(self.living), 0)
+        if living != self._standstill:
+            self._standstill = living
+            pictures = self._stuck_pictures()
+            if pictures:
+                self.observer.stalled(pictures)
+
+    def _stuck_pictures(self) -> tuple[_snapshot.CoroutinePicture, ...]:
+        """The first of those who wait for somebody here, who will not come."""
+        stuck = (co for co in self.living.values() if co._verb != "prompt")
+        return tuple(_snapshot.picture_of(self, co) for co in islice(stuck, _snapshot.MAX_REPORTED))
 
     def _fire_timers(self) -> None:
         now = self.clock.now()

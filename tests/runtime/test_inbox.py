@@ -150,6 +150,45 @@ def test_a_standstill_of_others_is_told_again() -> None:
     assert stalls == [["a"], ["a", "b"]]
 
 
+def test_whoever_asks_in_a_standstill_makes_nobody_look_at_every_coroutine_again() -> None:
+    # A monitor asks twice a second; with a million parked each look would take a tenth of one.
+    looks: list[int] = []
+
+    class Living(dict[int, coloop.Coroutine]):
+        def values(self) -> Any:
+            looks.append(len(self))
+            return super().values()
+
+    class Watcher(coloop.Observer):
+        def stalled(self, coroutines: tuple[coloop.CoroutinePicture, ...]) -> None:
+            at_rest.set()
+
+    at_rest = threading.Event()
+
+    def main() -> None:
+        inbox: Inbox[str] = Inbox()
+        scheduler = current_scheduler()
+
+        def ask() -> None:
+            at_rest.wait()
+            for _ in range(50):  # most of them find it waiting
+                turned = threading.Event()
+                scheduler.call_soon_threadsafe(turned.set)
+                turned.wait()
+            scheduler.call_soon_threadsafe(inbox.put, "enough")
+
+        scheduler.living = Living(scheduler.living)
+        stuck = go(suspend)
+        thread = threading.Thread(target=ask)
+        thread.start()
+        inbox.get()
+        assert len(looks) == 1
+        stuck.cancel()
+        thread.join()
+
+    run(main, observer=Watcher())
+
+
 def test_nobody_but_the_prompt_is_no_standstill() -> None:
     class Watcher(coloop.Observer):
         def stalled(self, coroutines: tuple[coloop.CoroutinePicture, ...]) -> None:
