@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import coloop
 from coshell.command import Command
+from coshell.commands.memory import MAX_SURVEYED
 from coshell.text import plural, printable
 from coshell.values import Bytes, Count, Duration
 
@@ -34,7 +35,7 @@ class Status:
         cost: what that costs.
         heap: all accounts together.
         outside: heap that belongs to no coroutine.
-        stack: all stacks together.
+        stack: all stacks together; None for more than are looked at.
         rss: what the process holds in memory; None where the system does not tell.
         shell: the heap of the shell's own coroutine.
         things: the servers and clients that are open, by name.
@@ -56,7 +57,7 @@ class Status:
     cost: str
     heap: Bytes | None
     outside: Bytes | None
-    stack: Bytes
+    stack: Bytes | None
     rss: Bytes | None
     shell: Bytes | None
     things: tuple[str, ...]
@@ -65,7 +66,8 @@ class Status:
 
 def status(shell: Shell) -> Status:
     """How everything fares, also while a coroutine holds the scheduler."""
-    snapshot = shell.snapshot()
+    snapshot = shell.snapshot(MAX_SURVEYED)
+    whole = len(snapshot.coroutines) == snapshot.live
     own = next((picture.heap_bytes for picture in snapshot.coroutines if picture.id == 1), None)
     kind = "virtual" if shell.bridge.clock_is_virtual else "real"
     return Status(
@@ -84,7 +86,7 @@ def status(shell: Shell) -> Status:
         cost=snapshot.cost,
         heap=_bytes(snapshot.heap_bytes),
         outside=_bytes(snapshot.outside_bytes),
-        stack=Bytes(snapshot.stack_bytes),
+        stack=Bytes(snapshot.stack_bytes) if whole else None,
         rss=_bytes(coloop.memory.process().rss),
         shell=_bytes(own),
         things=tuple(shell.things),
@@ -116,7 +118,10 @@ def _status_lines(value: Status, _: int) -> list[str]:
         ),
         ("ledger", f"level {value.level}{f'; {value.cost}' if value.cost else ''}"),
         ("heap", "not counted" if value.heap is None else _heap_line(value)),
-        ("stack", str(value.stack)),
+        (
+            "stack",
+            f"not added up for more than {MAX_SURVEYED:,}" if value.stack is None else str(value.stack),
+        ),
         ("process", "unknown" if value.rss is None else f"rss {value.rss}"),
         ("open", ", ".join(value.things) or "nothing"),
         ("plugins", ", ".join(value.plugins) or "none"),

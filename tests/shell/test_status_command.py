@@ -43,6 +43,14 @@ def test_status_tells_how_things_are(typed):
     assert lines["heap"] == "not counted"
 
 
+def test_status_does_not_add_up_the_stacks_of_very_many(typed, monkeypatch):
+    assert any(line.startswith("stack") and "K" in line for line in typed("status"))
+    monkeypatch.setattr("coshell.commands.status.MAX_SURVEYED", 1)
+    typed("x = go(suspend)")
+    assert "stack       not added up for more than 1" in typed("status")
+    assert json.loads(typed("status --json")[0])["stack"] is None
+
+
 def test_status_counts_the_heap_if_it_is_traced(typed):
     typed("set level heap")
     (line,) = typed("status --json")
