@@ -1,8 +1,9 @@
 """How soon a real shell answers in a pseudo-terminal while it holds very many coroutines.
 
-It is started as a user starts it, with the level of accounting that it starts with. What it writes is searched, not drawn:
-a line is answered when the value is there that only its evaluation can show, and below it the next prompt; a key
-when its letter is drawn. (Between two prompts the kernel itself would echo it.)
+They are started at level `counts`, because tracing every block that a million spawns allocate takes minutes; it
+answers at whatever level it is then set to. What it writes is searched, not drawn: a line is answered when the value
+is there that only its evaluation can show, and below it the next prompt; a key when its letter is drawn. (Between two
+prompts the kernel itself would echo it.)
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Prompt:
         self._terminal, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, SIZE)
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "coshell", "--no-color"],
+            [sys.executable, "-W", "ignore", "-m", "coshell", "--no-color", "--level", "counts"],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -57,6 +58,11 @@ class Prompt:
     def park(self, n: int) -> float:
         """Have it start `n` coroutines that wait; how many seconds that took."""
         return self._enter(f"go -n {n} suspend()", f"{n:,} coroutines suspend")
+
+    def count_at(self, level: str) -> None:
+        """Set the level of accounting."""
+        self._enter(f"set level {level}", "co>")
+        self.line()
 
     def line(self) -> float:
         """Have it evaluate a line; after how many seconds its value and the next prompt were there."""
