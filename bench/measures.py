@@ -100,6 +100,7 @@ class Measure:
         fresh: whether each sample needs a process of its own.
         serves: by which call the processes become echo servers, if that is what they are.
         needs_bytes: memory without which it cannot be taken.
+        warms_up: False where a sample takes long, and is itself far more than a warm-up.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Measure:
     fresh: bool = False
     serves: str = ""
     needs_bytes: int = 0
+    warms_up: bool = True
 
     @property
     def warm_up(self) -> Sizes | None:
@@ -120,7 +122,7 @@ class Measure:
         quarter of its later speed until glibc has seen a 256 KiB block freed, which is when the first connection
         is closed, and from then on has no pages mapped and unmapped for each message.
         """
-        if self.fresh:
+        if self.fresh or not self.warms_up:
             return None
         return replace(self.full, rounds=1, seconds=WARM_UP_S) if self.serves else self.quick
 
@@ -443,6 +445,7 @@ MEASURES: dict[str, Measure] = {
             _growth,
             Sizes(20_000, 3),
             Sizes(2_000, 1),
+            warms_up=False,
         ),
         Measure(
             "timers-cancelled",

@@ -489,8 +489,9 @@ def test_contenders_warm_up_with_a_sample_that_is_not_counted() -> None:
     assert result.ours.values == (2.0, 3.0)
 
 
-def test_nobody_warms_up_where_each_sample_begins_anew() -> None:
+def test_nobody_warms_up_where_each_sample_begins_anew_or_is_long() -> None:
     assert MEASURES["memory"].warm_up is None
+    assert MEASURES["growth"].warm_up is None
 
 
 def test_a_server_warms_up_with_its_own_load_for_a_moment() -> None:
