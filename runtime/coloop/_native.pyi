@@ -10,6 +10,9 @@ from ._run import current as current
 from ._run import go as go
 from ._run import yield_now as yield_now
 from ._scheduler import Scheduler
+from ._switching import KEPT_DEAD as KEPT_DEAD
+from ._switching import SLICE_S as SLICE_S
+from ._switching import SLICE_SWITCHES as SLICE_SWITCHES
 from ._switching import Switching as Switching
 
 def set_current(scheduler: Scheduler | None) -> None:

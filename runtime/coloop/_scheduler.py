@@ -141,7 +141,15 @@ class Scheduler(Switching):
             timer.cancel()
 
     def call_later(self, delay_s: float, fn: Callable[..., Any], *args: Any) -> Timer:
-        """See `Switching`."""
+        """Call `fn(*args)` once, `delay_s` seconds from now, in no coroutine; it must not park.
+
+        Returns:
+            The timer, with `cancel()`.
+
+        Raises:
+            ValueError: delay_s is negative, infinite or NaN.
+            WrongThread: called from another thread.
+        """
         if threading.get_ident() != self.thread_id:
             self.check_thread("call_later")
         deadline = self.clock.now() + check_seconds(delay_s, "delay")
@@ -167,7 +175,7 @@ class Scheduler(Switching):
     # -- limits ----------------------------------------------------------------------------------
 
     def check_limits(self, me: Coroutine) -> None:
-        """See `Switching`."""
+        """At a safe point of `me`: raise `MemoryLimitExceeded` if it, or all together, hold too much."""
         if not memory.traces_heap():
             return
         self.settle()
@@ -202,12 +210,13 @@ class Scheduler(Switching):
             self.check_limits(me)
 
     def check_limits_of_spawn(self, memory_limit: int | None) -> None:
+        """Raise `TooManyCoroutines`, or ValueError for a memory limit that cannot be."""
         if self.max_coroutines is not None and len(self.living) >= self.max_coroutines:
             raise TooManyCoroutines(f"{self.max_coroutines} coroutines live already (max_coroutines)")
         self.check_memory_limit(memory_limit)
 
     def check_memory_limit(self, limit_bytes: int | None) -> None:
-        """See `Switching`."""
+        """Raise ValueError for a memory limit that is not positive, or at a level that could not tell."""
         if limit_bytes is None:
             return
         if limit_bytes <= 0:
@@ -528,7 +537,7 @@ class Scheduler(Switching):
         return None if coroutine._greenlet is None else coroutine._greenlet.gr_frame
 
     def check_thread(self, what: str) -> None:
-        """See `Switching`."""
+        """Raise `WrongThread`, with `what` in the message, anywhere but on the scheduler's own thread."""
         if threading.get_ident() != self.thread_id:
             raise WrongThread(
                 f"{what}: this scheduler runs on another thread; use scheduler.call_soon_threadsafe(...)"

@@ -28,6 +28,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
+from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,7 +100,7 @@ class Switching:
         self.exposed: Coroutine | None = None
         self.living: dict[int, Coroutine] = {}
         self.graves: deque[tuple[object, ...]] = deque(maxlen=KEPT_DEAD)
-        self.thread_id = threading.get_ident()
+        self.thread_id = get_ident()
         self.spawned = self.peak = self.failures = self.switches = 0
         self.running_since = self.charged_at = perf_counter()  # real time: a hog is a hog on any clock
         self._dice = dice
@@ -166,7 +167,7 @@ class Switching:
             ValueError: a limit that is not positive, or at a level that could not tell.
             WrongThread: called from another thread.
         """
-        if threading.get_ident() != self.thread_id:
+        if get_ident() != self.thread_id:
             self.check_thread("go")
         spawner = self.running
         if spawner is not None:
@@ -413,8 +414,11 @@ class Switching:
 
         Raises:
             NotRunning: no coroutine runs.
+            WrongThread: called from another thread.
             BaseException: what was given to `interrupt`: `Timeout`, `Cancelled` ...
         """
+        if get_ident() != self.thread_id:
+            self.check_thread("park")
         me = self.running
         if me is None:
             raise NotRunning("only a coroutine can wait: call this inside coloop.run(main) or go(...)")
@@ -448,7 +452,13 @@ class Switching:
         return value
 
     def wake(self, coroutine: Any, value: Any = None) -> bool:
-        """End the wait of `coroutine` normally; False if it does not wait (any more)."""
+        """End the wait of `coroutine` normally; False if it does not wait (any more).
+
+        Raises:
+            WrongThread: called from another thread.
+        """
+        if get_ident() != self.thread_id:
+            self.check_thread("wake")
         if coroutine._state != WAITING:
             return False
         coroutine._value = value
@@ -456,7 +466,13 @@ class Switching:
         return True
 
     def interrupt(self, coroutine: Coroutine, error: BaseException) -> None:
-        """Raise `error` at the wait of `coroutine`, or at its next one if it does not wait now."""
+        """Raise `error` at the wait of `coroutine`, or at its next one if it does not wait now.
+
+        Raises:
+            WrongThread: called from another thread.
+        """
+        if get_ident() != self.thread_id:
+            self.check_thread("interrupt")
         if coroutine._state == WAITING:
             coroutine._raise = error
             self._make_ready(coroutine)
@@ -471,7 +487,14 @@ class Switching:
         self._ready.append(coroutine)
 
     def yield_now(self) -> None:
-        """Let the other ready ones run, then go on."""
+        """Let the other ready ones run, then go on.
+
+        Raises:
+            NotRunning: no coroutine runs.
+            WrongThread: called from another thread.
+        """
+        if get_ident() != self.thread_id:
+            self.check_thread("yield_now")
         me = self.running
         if me is None:
             raise NotRunning("only a coroutine can yield: call this inside coloop.run(main) or go(...)")

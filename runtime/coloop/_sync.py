@@ -14,11 +14,13 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from typing import Any, Final
 
 from ._coroutine import Coroutine
 from ._coroutine_state import READY, WAITING
 from ._errors import WaitTimeout, WrongThread
+from ._ownership import taken_over
 from ._scheduler import Scheduler, current_scheduler
 from ._shelter import shelter
 
@@ -182,13 +184,17 @@ _event_ids: Final = itertools.count(1)
 
 
 class Event:
-    """A flag that coroutines can wait for. `set` wakes all who wait; it stays set until `clear`."""
+    """A flag that coroutines can wait for. `set` wakes all who wait; it stays set until `clear`.
 
-    __slots__ = ("__weakref__", "_is_set", "_waiters", "id")
+    It may be made, and set, before any scheduler runs. From then on it belongs to one thread.
+    """
+
+    __slots__ = ("__weakref__", "_is_set", "_thread_id", "_waiters", "id")
 
     def __init__(self) -> None:
         self.id = next(_event_ids)
         self._is_set = False
+        self._thread_id = get_ident()
         self._waiters = WaitQueue()
 
     def is_set(self) -> bool:
@@ -196,13 +202,25 @@ class Event:
         return self._is_set
 
     def set(self) -> None:
-        """Raise the flag and wake all who wait."""
+        """Raise the flag and wake all who wait.
+
+        Raises:
+            WrongThread: called from another thread, where `scheduler.call_soon_threadsafe(event.set)` is the way.
+        """
+        if get_ident() != self._thread_id:
+            self._thread_id = taken_over(self._thread_id, f"{self}.set")
         if self._waiters:
             self._waiters.wake_all()
         self._is_set = True  # at last: whoever is killed in the midst of this has not set it
 
     def clear(self) -> None:
-        """Take the flag down: who waits from now on, waits."""
+        """Take the flag down: who waits from now on, waits.
+
+        Raises:
+            WrongThread: called from another thread.
+        """
+        if get_ident() != self._thread_id:
+            self._thread_id = taken_over(self._thread_id, f"{self}.clear")
         self._is_set = False
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -213,7 +231,12 @@ class Event:
 
         Returns:
             True when it is up, False when the time was over first (as `threading.Event.wait`).
+
+        Raises:
+            WrongThread: called from another thread.
         """
+        if get_ident() != self._thread_id:
+            self._thread_id = taken_over(self._thread_id, f"{self}.wait")
         if self._is_set:
             return True
         try:

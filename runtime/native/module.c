@@ -173,6 +173,17 @@ static struct PyModuleDef module = {
     .m_doc = "The native form of the hot path: see `_native.pyi`.", .m_size = -1, .m_methods = module_methods,
 };
 
+static int
+add_constants(PyObject *module)
+{
+    if (PyModule_AddIntMacro(module, SLICE_SWITCHES) < 0 || PyModule_AddIntMacro(module, KEPT_DEAD) < 0)
+        return -1;
+    PyObject *slice_s = PyFloat_FromDouble(SLICE_S);
+    int added = PyModule_AddObjectRef(module, "SLICE_S", slice_s);
+    Py_XDECREF(slice_s);
+    return added;
+}
+
 PyMODINIT_FUNC
 PyInit__native(void)
 {
@@ -192,7 +203,7 @@ PyInit__native(void)
         {&str.name, "__name__"},
         {&str.now, "now"},
     };
-    static int (*const parts[])(PyObject *) = {add_coroutine, add_switching, add_spawning};
+    static int (*const parts[])(PyObject *) = {add_constants, add_coroutine, add_switching, add_spawning};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
             return NULL;

@@ -6,6 +6,7 @@
        charging.c    what it costs, in time and heap           _switching.py
        graves.c      what is remembered of the dead            _snapshot.py
        module.c      what Python imports                       _native.pyi
+       docs.h        what `help` says                          _switching.py
 
    The Python form is the reference, and the same tests run on both. Whatever is rare stays in Python and is
    called from here: limits, timeouts, the order that a seed decides, the ledger, the report of a failure.
@@ -31,6 +32,8 @@
 
 #pragma GCC visibility push(hidden)
 
+#define SLICE_SWITCHES 64
+#define SLICE_S 0.001
 #define KEPT_DEAD 256
 
 #define VISIT(field) Py_VISIT(field);
@@ -166,6 +169,14 @@ PyObject *yield_now(Switching *self, PyObject *_);
 PyObject *checkpoint(Switching *self, PyObject *_);
 PyObject *park(Switching *self, PyObject *verb, PyObject *subject, PyObject *timeout_s);
 int check_thread(Switching *self, const char *what);
+
+/* On the way of every wait: where the scheduler of this thread is `self`, there is nothing to ask. */
+static inline int
+check_here(Switching *self, const char *what)
+{
+    return current == (PyObject *)self ? 0 : check_thread(self, what);
+}
+
 int add_switching(PyObject *module);
 
 /* -- starting and ending */

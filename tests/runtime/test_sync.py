@@ -160,16 +160,16 @@ def test_who_leaves_early_is_out_of_all_lines_at_once(leave: str) -> None:
 
 
 def test_a_line_belongs_to_one_scheduler() -> None:
-    event = Event()
-    child = go(event.wait)
+    line = WaitQueue()
+    child = go(line.wait, "wait in", "line")
 
     def elsewhere() -> None:
         with pytest.raises(coloop.WrongThread, match="waits here for somebody on its own thread"):
-            run(event.set)
+            run(line.wake_all)
 
     to_thread(elsewhere)
-    assert (child.state, event.is_set()) == ("waiting", False)
-    event.set()
+    assert child.state == "waiting"
+    line.wake_all()
     child.join()
 
 
