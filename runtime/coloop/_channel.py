@@ -63,10 +63,6 @@ class Channel(Generic[T]):
     def send(self, value: T, timeout: float | None = None) -> None:
         """Hand `value` over; park while there is no room, in line behind those who wait already.
 
-        Args:
-            value: any object, None as well.
-            timeout: seconds to wait at most; None waits for ever.
-
         Raises:
             Closed: the channel is closed, or is closed while this waits; the value was not handed over.
             Timeout: nobody took it within `timeout` seconds; likewise.
