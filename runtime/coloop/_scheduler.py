@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from greenlet import getcurrent
 
@@ -214,6 +214,13 @@ class Scheduler(Switching):
         if self.max_coroutines is not None and len(self.living) >= self.max_coroutines:
             raise TooManyCoroutines(f"{self.max_coroutines} coroutines live already (max_coroutines)")
         self.check_memory_limit(memory_limit)
+
+    def refuse_the_dead(self) -> NoReturn:
+        """Raise `NotRunning`, for a finalizer that runs when its coroutine has ended."""
+        raise NotRunning(
+            "a coroutine that has ended, or a finalizer at its end, cannot start another: "
+            "use scheduler.call_soon_threadsafe(go, ...)"
+        )
 
     def check_memory_limit(self, limit_bytes: int | None) -> None:
         """Raise ValueError for a memory limit that is not positive, or at a level that could not tell."""

@@ -30,7 +30,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from threading import get_ident
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -132,6 +132,10 @@ class Switching:
         """`TooManyCoroutines`, or ValueError for a limit of heap that cannot be."""
         raise NotImplementedError
 
+    def refuse_the_dead(self) -> NoReturn:
+        """NotRunning, for what a finalizer asks that runs when a coroutine has ended: nobody is left to return to."""
+        raise NotImplementedError
+
     def check_limits(self, me: Coroutine) -> None:
         """At a safe point of `me`: raise `MemoryLimitExceeded` if it, or all together, hold too much."""
         raise NotImplementedError
@@ -164,6 +168,7 @@ class Switching:
 
         Raises:
             TooManyCoroutines: `max_coroutines` live already.
+            NotRunning: called by a finalizer at the end of a coroutine.
             ValueError: a limit that is not positive, or at a level that could not tell.
             WrongThread: called from another thread.
         """
@@ -172,6 +177,8 @@ class Switching:
         spawner = self.running
         if spawner is not None:
             self.checkpoint()
+        elif getcurrent() is not self._root:
+            self.refuse_the_dead()
         if memory_limit is not None or self.max_coroutines is not None:
             self.check_limits_of_spawn(memory_limit)
         if not callable(fn):

@@ -15,6 +15,7 @@ PyDoc_STRVAR(scheduler_go_doc,
 "    spawned_at: the place to show instead of the caller's.\n\n"
 "Raises:\n"
 "    TooManyCoroutines: `max_coroutines` live already.\n"
+"    NotRunning: called by a finalizer at the end of a coroutine.\n"
 "    ValueError: a limit that is not positive, or at a level that could not tell.\n"
 "    WrongThread: called from another thread.");
 PyDoc_STRVAR(scheduler_park_doc, "park($self, verb, subject=None, timeout_s=None)\n--\n\n"

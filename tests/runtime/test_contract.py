@@ -171,7 +171,27 @@ FIELDS = {
     "Deadlock": "coroutines",
 }
 
-ERRORS = ["AlreadyRunning", "BrokenBarrier", "Busy", "Cancelled", "Closed", "CoroutineError", "Deadlock", "Killed", "LockMisused", "MemoryLimitExceeded", "NotRunning", "NotSuspended", "QueueEmpty", "QueueFull", "Timeout", "TooManyCoroutines", "Truncated", "WasCancelled", "WrongThread"]
+ERRORS = [
+    "AlreadyRunning",
+    "BrokenBarrier",
+    "Busy",
+    "Cancelled",
+    "Closed",
+    "CoroutineError",
+    "Deadlock",
+    "Killed",
+    "LockMisused",
+    "MemoryLimitExceeded",
+    "NotRunning",
+    "NotSuspended",
+    "QueueEmpty",
+    "QueueFull",
+    "Timeout",
+    "TooManyCoroutines",
+    "Truncated",
+    "WasCancelled",
+    "WrongThread",
+]
 
 GUARANTEES = {
     "a parked coroutine wakes exactly once per cause": """
