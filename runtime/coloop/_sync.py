@@ -233,10 +233,12 @@ class Event:
             True when it is up, False when the time was over first (as `threading.Event.wait`).
 
         Raises:
+            NotRunning: no scheduler runs here, or it would have to wait, and no coroutine runs.
             WrongThread: called from another thread.
         """
         if get_ident() != self._thread_id:
             self._thread_id = taken_over(self._thread_id, f"{self}.wait")
+        current_scheduler().checkpoint()
         if self._is_set:
             return True
         try:

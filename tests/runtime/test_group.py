@@ -1,5 +1,6 @@
 """None outlives its block; the first failure ends the rest; and what is raised tells of all that failed."""
 
+import contextvars
 import gc
 import weakref
 from typing import Any
@@ -270,6 +271,46 @@ def test_the_hosts_own_failure_cancels_the_children_and_is_raised_as_it_is() -> 
     assert caught.value is error
     assert [child.state for child in children] == ["cancelled"] * 2
     assert log == ["cleaned up"] * 2
+
+
+def test_a_child_that_swallows_its_cancel_is_waited_for_and_has_a_result(mock_clock: MockClock) -> None:
+    def stubborn() -> str:
+        try:
+            suspend()
+        except Cancelled:
+            sleep(5)
+        return "done all the same"
+
+    with pytest.raises(Oops, match="first"):
+        with Group() as group:
+            child = group.go(stubborn)
+            group.go(fail_after, 1, "first")
+    assert (mock_clock.now(), child.result()) == (6.0, "done all the same")
+
+
+def test_a_child_that_fails_in_the_cleaning_up_after_a_failure_is_told_of_too(mock_clock: MockClock) -> None:
+    def clumsy() -> None:
+        try:
+            suspend()
+        finally:
+            sleep(1)
+            fail("second")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        with Group() as group:
+            group.go(clumsy)
+            group.go(fail_after, 1, "first")
+    assert [str(error) for error in caught.value.exceptions] == ["first", "second"]
+    assert mock_clock.now() == 2.0
+
+
+def test_children_begin_with_the_context_of_who_starts_them() -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+    variable.set("host")
+    with Group() as group:
+        child = group.go(lambda: (yield_now(), variable.get(), variable.set("child"))[1])
+        variable.set("later")
+    assert (child.result(), variable.get()) == ("host", "later")
 
 
 def test_several_failures_are_raised_together() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import coloop
-from coloop import Cancelled, Closed, Event, Timeout, current_scheduler, go, run, sleep, to_thread
+from coloop import Cancelled, Closed, Event, Timeout, current_scheduler, go, run, sleep, to_thread, yield_now
 from coloop._sync import NOBODY, JointWait, WaitQueue
 from coloop.testing import MockClock, wait_until_idle
 
@@ -197,6 +197,28 @@ def test_a_set_event_keeps_nobody_waiting_until_it_is_cleared() -> None:
     assert child.state == "waiting"
     event.set()
     child.join()
+
+
+def test_one_that_asks_a_set_event_again_and_again_lets_others_run_now_and_then() -> None:
+    event, log = Event(), list[str]()
+    event.set()
+    other = go(lambda: (yield_now(), log.append("ran")))
+    for _ in range(100_000):
+        assert event.wait()
+        if log:
+            break
+    assert log
+    other.join()
+
+
+def test_an_event_that_is_cleared_while_others_run_is_waited_for() -> None:
+    event = Event()
+    event.set()
+    clearing = go(lambda: (yield_now(), event.clear()))
+    waiting = go(lambda: [event.wait() for _ in range(100_000)])
+    clearing.join()
+    assert waiting.waiting_on == f"wait for {event}"
+    waiting.cancel()
 
 
 def test_who_was_woken_sees_the_event_even_if_it_was_cleared_since() -> None:
