@@ -24,7 +24,10 @@ _ids: Final = itertools.count(1)
 
 
 class Queue(Generic[T]):
-    """A queue of at most `maxsize` items; without a limit if that is 0 or less.
+    """A queue of at most `maxsize` items, first in, first out.
+
+    Args:
+        maxsize: how many items it takes; 0 or less for no limit.
 
     Raises:
         ValueError: maxsize is no integer.

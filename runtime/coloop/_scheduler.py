@@ -494,7 +494,10 @@ class Scheduler(Switching):
     def call_soon_threadsafe(self, fn: Callable[..., Any], *args: Any) -> None:
         """Have the scheduler's thread call `fn(*args)` soon, in no coroutine; it must not park.
 
-        The only way in from another thread. Raises `NotRunning` once the scheduler has ended.
+        The only way in from another thread. A call that fails is reported.
+
+        Raises:
+            NotRunning: the scheduler has ended.
         """
         if self.over:
             raise NotRunning("the scheduler has ended")
