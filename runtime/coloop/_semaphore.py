@@ -4,9 +4,9 @@ A permit that is given back goes to the first in line at that moment, so a newco
 overtakes. One that is given it and cancelled at the same moment has it: `acquire` returns, and the
 exception comes at its next wait, inside the block that gives the permit back.
 
-One permit can be lost: that of a coroutine that is killed while it computes and is hit at the very door of
-`release`, before any line of it has run. A lock knows whose it was and can be freed; a permit is nobody's, and
-whoever misses one gives it back with `release()`.
+A coroutine is not killed at the door of `release` (`_kill.py`), where its permit would be lost. On CPython 3.13
+the exception comes one place later than it was aimed at, so there it can still happen, rarely: a permit is
+nobody's, and whoever misses one gives it back with `release()`.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def to_thread(fn: Callable[..., Any], *args: Any) -> Any:
     scheduler = current_scheduler()
     if scheduler.running is None:
         raise NotRunning("to_thread works inside a coroutine only")
-    scheduler.safe_point(scheduler.running)  # who was cancelled before begins no work that nobody will wait for
+    scheduler.safe_point(scheduler.running)  # who was cancelled before begins nothing
     errand = _Errand(scheduler, fn, args)
     _pool.submit(errand.run)
     scheduler.threads_pending += 1
