@@ -78,6 +78,7 @@ from ._server import Server as Server
 from ._server import serve as serve
 from ._signal import signals as signals
 from ._signal import wait_signal as wait_signal
+from ._snapshot import ChannelPicture as ChannelPicture
 from ._snapshot import CoroutinePicture as CoroutinePicture
 from ._snapshot import Snapshot as Snapshot
 from ._snapshot import SocketPicture as SocketPicture

@@ -64,6 +64,8 @@ class Barrier:
             BrokenBarrier: it is broken, or breaks while this waits, or is reset.
             Timeout: the others have not come within `timeout` seconds; the barrier is broken. (An
                 exception as from a channel, because there is a value to return otherwise.)
+            NotRunning: no coroutine runs here.
+            WrongThread: coroutines of another scheduler wait here.
         """
         scheduler = current_scheduler()
         scheduler.checkpoint()
@@ -77,6 +79,7 @@ class Barrier:
             self._waiters.wake_all()
             self._arrived, self._round = 0, its_round + 1
             return place
+        self._waiters.first(scheduler)  # a line belongs to one scheduler
         self._arrived += 1
         try:
             self._waiters.wait("wait at", self, timeout)

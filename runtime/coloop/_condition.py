@@ -69,6 +69,7 @@ class Condition:
         scheduler = current_scheduler()
         me = self._check_held(scheduler, "wait for")
         lock, depth = self.lock, self.lock._depth
+        self._waiters.first(scheduler)  # a line belongs to one scheduler
         try:
             lock._pass_on(scheduler)
             self._waiters.wait("wait for", self, timeout)

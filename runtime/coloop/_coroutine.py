@@ -100,7 +100,12 @@ class Coroutine(CoroutineState):
             timeout: seconds to wait at most; None waits for ever.
 
         Returns:
-            True if it has ended, False if the time was over first.
+            True if it has ended, however it did; False if the time was over first.
+
+        Raises:
+            RuntimeError: it is the running coroutine itself.
+            NotRunning: called outside of a coroutine.
+            WrongThread: called from another thread while it lives.
         """
         if self.ended:
             self._observed = True
@@ -108,12 +113,16 @@ class Coroutine(CoroutineState):
         return self._scheduler.join(self, timeout)
 
     def result(self, timeout: float | None = None) -> Any:
-        """Park until it has ended and return what its function returned.
+        """Park until it has ended and return what its function returned; its failure then counts as seen.
+
+        Args:
+            timeout: seconds to wait at most; None waits for ever.
 
         Raises:
             Timeout: it still runs after `timeout` seconds.
             WasCancelled: it was cancelled and has no result.
             BaseException: whatever ended it.
+            RuntimeError, NotRunning, WrongThread: as `join`.
         """
         if self.ended:
             self._observed = True
@@ -126,11 +135,23 @@ class Coroutine(CoroutineState):
         return self._value
 
     def cancel(self) -> bool:
-        """Raise `Cancelled` at its wait, or at its next one; returns False if it had ended."""
+        """Raise `Cancelled` at its wait, or at its next one; its `finally` blocks and deferred calls run.
+
+        Returns:
+            False if it had ended.
+
+        Raises:
+            WrongThread: called from another thread.
+        """
         return self._scheduler.cancel(self)
 
     def throw(self, error: BaseException) -> None:
-        """Raise `error` at its wait, or at its next one; nothing happens if it has ended."""
+        """Raise `error` at its wait, or at its next one; nothing happens if it has ended.
+
+        Raises:
+            TypeError: error is no exception.
+            WrongThread: called from another thread.
+        """
         self._scheduler.throw(self, error)
 
     def resume(self, value: Any = None) -> None:
@@ -138,6 +159,7 @@ class Coroutine(CoroutineState):
 
         Raises:
             NotSuspended: it is not suspended; the message says what it does instead.
+            WrongThread: called from another thread.
         """
         self._scheduler.resume(self, value)
 

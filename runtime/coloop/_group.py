@@ -2,6 +2,9 @@
 
 The first failure, of a child or of the block itself, cancels the rest. What is raised at the end
 is that failure, or an `ExceptionGroup` when several failed in different ways on the way down.
+
+Results are asked of what `go` has returned, as with `asyncio.TaskGroup`. The group keeps none: it
+may live as long as a server, and would hold the result of everyone who has ever ended in it.
 """
 
 from __future__ import annotations
@@ -22,6 +25,10 @@ class _Abort(Cancelled):
 
 class Group:
     """`with Group() as group: group.go(fn)` waits at the end of the block for all that it started.
+
+        with Group() as group:
+            pages = [group.go(fetch, url) for url in urls]
+        print([page.result() for page in pages])
 
     Raises:
         BaseException: the failure of the only one that failed, block or child.
@@ -47,8 +54,13 @@ class Group:
     ) -> Coroutine:
         """Start a coroutine that belongs to this group; as `coloop.go`.
 
+        Returns:
+            The coroutine; its `result()` can be asked for in the block and after it, however it has ended.
+
         Raises:
-            CoroutineError: the block has ended, or the group is being cancelled.
+            CoroutineError: the block has ended, or one of the group has failed and the rest is being cancelled.
+            TooManyCoroutines: `max_coroutines` live already.
+            WrongThread: called from another thread.
         """
         if self._host is None:
             raise CoroutineError(
@@ -71,7 +83,11 @@ class Group:
         return f"group of {len(self._children)}"
 
     def cancel(self) -> None:
-        """Cancel all that still run in this group."""
+        """Cancel all that still run in this group; its block goes on, and others may be started in it.
+
+        Raises:
+            WrongThread: called from another thread.
+        """
         for child in sorted(self._children, key=lambda child: child.id):
             child.cancel()
 

@@ -25,7 +25,11 @@ class Inbox(Generic[T]):
         self._waiter: Coroutine | None = None
 
     def put(self, item: T) -> None:
-        """Add `item`; from any thread. Raises `NotRunning` once the scheduler has ended."""
+        """Add `item`; from any thread.
+
+        Raises:
+            NotRunning: the scheduler has ended.
+        """
         self._items.append(item)
         self._scheduler.call_soon_threadsafe(self._notify)
 

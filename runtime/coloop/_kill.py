@@ -7,9 +7,10 @@ the question is how to keep it from hitting somebody else, or the scheduler in h
 * The interpreter passes from thread to thread only where a function begins, behind a call into C,
   and at a jump backwards. Between the comparison that finds the victim running its own code
   (`Scheduler.exposed`) and the call that fires there is none of these.
-* The native core is one call into C, and behind it the coroutine would be exposed, although it may be
-  in the midst of a step of the runtime. So there the core itself aims: at a coroutine whose
-  innermost code is not the runtime's; otherwise it is tried again, a moment later.
+* A coroutine may be exposed and yet stand at the door of a step of the runtime, behind which it would have
+  given back a lock or a permit. So one aims at a coroutine whose innermost code is not the runtime's; otherwise it is
+  tried again, a moment later. The native core looks and fires in one call. In Python the look comes a few
+  calls before the shot; a thread that got in between would have had to wait for its turn since long before.
 * The exception is raised at the victim's next such place; on CPython 3.13 at the one after it. So
   the scheduler, on its way in, first takes down `exposed`, then makes a call, and only then
   changes anything.
@@ -18,6 +19,7 @@ the question is how to keep it from hitting somebody else, or the scheduler in h
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 import time
 from queue import Empty, SimpleQueue
@@ -26,6 +28,7 @@ from typing import TYPE_CHECKING, Final
 from ._coroutine import Coroutine
 from ._errors import Killed, NotRunning
 from ._form import native
+from ._frames import is_ours
 from ._timers import check_seconds
 
 if TYPE_CHECKING:
@@ -93,13 +96,24 @@ class Killer:
         self._scheduler.interrupt(coroutine, Killed(f"{coroutine} was killed"))
 
     def _shoot(self, coroutine: Coroutine) -> None:
-        if native is not None:
-            for _ in range(MOMENTS):
-                if native.shoot(self._scheduler, coroutine, Killed) or coroutine.ended:
-                    return
-                time.sleep(MOMENT_S)
-            return
-        fire, scheduler = ctypes.pythonapi.PyThreadState_SetAsyncExc, self._scheduler
-        thread_id, killed = ctypes.c_ulong(scheduler.thread_id), ctypes.py_object(Killed)
-        if scheduler.exposed is coroutine:
-            fire(thread_id, killed)
+        for _ in range(MOMENTS):
+            if shoot(self._scheduler, coroutine, Killed) or coroutine.ended:
+                return
+            time.sleep(MOMENT_S)
+
+
+def shoot(scheduler: Scheduler, coroutine: Coroutine, killed: type[BaseException]) -> bool:
+    """Raise `killed` in the midst of what `coroutine` computes; False if it does not, or runs code of the runtime."""
+    fire = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    thread_id, error = ctypes.c_ulong(scheduler.thread_id), ctypes.py_object(killed)
+    innermost = sys._current_frames().get(scheduler.thread_id)
+    if innermost is None or is_ours(innermost.f_code):
+        return False
+    if scheduler.exposed is not coroutine:
+        return False
+    fire(thread_id, error)
+    return True
+
+
+if not TYPE_CHECKING and native is not None:
+    shoot = native.shoot

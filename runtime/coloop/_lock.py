@@ -83,6 +83,7 @@ class Lock:
 
         Raises:
             LockMisused: this coroutine does not hold it.
+            WrongThread: a coroutine of another scheduler does.
         """
         scheduler = current_scheduler()
         self._check_may_release(scheduler)
@@ -111,13 +112,21 @@ class Lock:
                 "release() frees it"
             )
         if holder._scheduler is not me._scheduler:
-            raise WrongThread(f"{self._name} is held by {called(holder)} of another scheduler")
+            raise self._foreign(holder)
 
     def _check_may_release(self, scheduler: Scheduler) -> None:
         holder = self._holder
         if holder is not None and (holder is scheduler.running or holder.ended):
             return
+        if holder is not None and holder._scheduler is not scheduler:
+            raise self._foreign(holder)
         raise LockMisused(f"{called(scheduler.running)} cannot release {self._name}: it is {self._state}")
+
+    def _foreign(self, holder: Coroutine) -> WrongThread:
+        return WrongThread(
+            f"{self._name} is held by {called(holder)} of another scheduler: let it be done there, with "
+            "scheduler.call_soon_threadsafe(...)"
+        )
 
     def _pass_on(self, scheduler: Scheduler) -> None:
         """All of it, to the first in line."""
@@ -180,6 +189,7 @@ class RLock(Lock):
 
         Raises:
             LockMisused: this coroutine does not hold it.
+            WrongThread: a coroutine of another scheduler does.
         """
         scheduler = current_scheduler()
         self._check_may_release(scheduler)

@@ -47,7 +47,7 @@ class Account:
     """A coroutine's account at one moment. Sizes in bytes; None where the level does not tell.
 
     Attributes:
-        heap_bytes: allocated less freed while it ran (`~`: see the head of the module).
+        heap_bytes: allocated less freed while it ran; what it allocated and another one freed still counts.
         heap_blocks: live blocks; None without the native ledger.
         heap_peak: the largest `heap_bytes` seen at a switch.
         allocated_total: the sum of all growth between switches, a lower bound.

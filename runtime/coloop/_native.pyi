@@ -14,6 +14,9 @@ from ._run import go as go
 from ._run import sleep as sleep
 from ._run import yield_now as yield_now
 from ._scheduler import Scheduler
+from ._switching import KEPT_DEAD as KEPT_DEAD
+from ._switching import SLICE_S as SLICE_S
+from ._switching import SLICE_SWITCHES as SLICE_SWITCHES
 from ._switching import Switching as Switching
 from ._timers import Timer as Timer
 from ._timers import Timers as Timers

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 class Failure(NamedTuple):
     """An exception that ended a coroutine and that nobody joined; text only, so it holds no frames.
 
-    `id` is 0 for a call from another thread or a timer, which belongs to no coroutine.
+    Attributes:
+        id: the coroutine's; 0 for a call from another thread or a timer, which belongs to none.
+        name: the coroutine's, or that of the function that was called.
+        age_s: seconds from the coroutine's start to its end, on the scheduler's clock.
+        exception_type: the name of its class.
+        message: what it says.
+        traceback: as Python prints it, without the runtime's own frames.
     """
 
     id: int

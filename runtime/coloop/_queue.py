@@ -24,7 +24,10 @@ _ids: Final = itertools.count(1)
 
 
 class Queue(Generic[T]):
-    """A queue of at most `maxsize` items; without a limit if that is 0 or less.
+    """A queue of at most `maxsize` items, first in, first out.
+
+    Args:
+        maxsize: how many items it takes; 0 or less for no limit.
 
     Raises:
         ValueError: maxsize is no integer.
@@ -85,6 +88,7 @@ class Queue(Generic[T]):
             timeout: seconds to wait at most.
 
         Raises:
+            WrongThread: coroutines of another scheduler wait here.
             Closed: it is closed, or is closed while this waits; the item was not put.
             QueueFull: no room within `timeout` seconds; likewise. It is both a `queue.Full`, as from
                 `queue.Queue`, and a `Timeout`, as from a channel.
@@ -95,6 +99,7 @@ class Queue(Generic[T]):
             return
         if not block:
             raise QueueFull(f"{self} is full ({self.maxsize} items)")
+        self._putters.first(scheduler)  # a line belongs to one scheduler
         try:
             self._putters.wait("put to", self, timeout, brings=item)
         except WaitTimeout as error:
@@ -108,6 +113,7 @@ class Queue(Generic[T]):
             timeout: seconds to wait at most.
 
         Raises:
+            WrongThread: coroutines of another scheduler wait here.
             Closed: it is closed, and all items have been taken.
             QueueEmpty: nothing came within `timeout` seconds. It is both a `queue.Empty`, as from
                 `queue.Queue`, and a `Timeout`, as from a channel.
@@ -119,6 +125,7 @@ class Queue(Generic[T]):
         self._check_open()
         if not block:
             raise QueueEmpty(f"{self} is empty")
+        self._getters.first(scheduler)  # as above
         try:
             item: T = self._getters.wait("get from", self, timeout)
         except WaitTimeout as error:
@@ -165,9 +172,11 @@ class Queue(Generic[T]):
             True when all is done, False when the time was over first (as `Coroutine.join`; there is no
             value to return, so no exception is needed to tell).
         """
-        current_scheduler().checkpoint()
+        scheduler = current_scheduler()
+        scheduler.checkpoint()
         if self._unfinished == 0:
             return True
+        self._joiners.first(scheduler)  # as above
         try:
             self._joiners.wait("join", self, timeout)
         except WaitTimeout:

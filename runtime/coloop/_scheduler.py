@@ -19,7 +19,7 @@ from contextlib import suppress
 from itertools import islice
 from time import perf_counter
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from greenlet import getcurrent
 
@@ -147,7 +147,7 @@ class Scheduler(Timing):
     # -- limits ----------------------------------------------------------------------------------
 
     def check_limits(self, me: Coroutine) -> None:
-        """See `Switching`."""
+        """At a safe point of `me`: raise `MemoryLimitExceeded` if it, or all together, hold too much."""
         if not memory.traces_heap():
             return
         self.settle()
@@ -182,12 +182,20 @@ class Scheduler(Timing):
             self.check_limits(me)
 
     def check_limits_of_spawn(self, memory_limit: int | None) -> None:
+        """Raise `TooManyCoroutines`, or ValueError for a memory limit that cannot be."""
         if self.max_coroutines is not None and len(self.living) >= self.max_coroutines:
             raise TooManyCoroutines(f"{self.max_coroutines} coroutines live already (max_coroutines)")
         self.check_memory_limit(memory_limit)
 
+    def refuse_the_dead(self) -> NoReturn:
+        """Raise `NotRunning`, for a finalizer that runs when its coroutine has ended."""
+        raise NotRunning(
+            "a coroutine that has ended, or a finalizer at its end, cannot start another: "
+            "use scheduler.call_soon_threadsafe(go, ...)"
+        )
+
     def check_memory_limit(self, limit_bytes: int | None) -> None:
-        """See `Switching`."""
+        """Raise ValueError for a memory limit that is not positive, or at a level that could not tell."""
         if limit_bytes is None:
             return
         if limit_bytes <= 0:
@@ -414,7 +422,7 @@ class Scheduler(Timing):
             self.call_failed(fn, error)
 
     def call_failed(self, fn: Callable[..., Any], error: Exception) -> None:
-        """See `Timing`."""
+        """A call that belongs to no coroutine may fail, and must not end the loop: it is told to the observer."""
         self._report(describe_failure(None, default_name(fn), trimmed(error)))
 
     def _report_unclaimed(self) -> None:
@@ -464,7 +472,10 @@ class Scheduler(Timing):
     def call_soon_threadsafe(self, fn: Callable[..., Any], *args: Any) -> None:
         """Have the scheduler's thread call `fn(*args)` soon, in no coroutine; it must not park.
 
-        The only way in from another thread. Raises `NotRunning` once the scheduler has ended.
+        The only way in from another thread. A call that fails is reported.
+
+        Raises:
+            NotRunning: the scheduler has ended.
         """
         if self.over:
             raise NotRunning("the scheduler has ended")
@@ -514,7 +525,7 @@ class Scheduler(Timing):
         return None if coroutine._greenlet is None else coroutine._greenlet.gr_frame
 
     def check_thread(self, what: str) -> None:
-        """See `Switching`."""
+        """Raise `WrongThread`, with `what` in the message, anywhere but on the scheduler's own thread."""
         if threading.get_ident() != self.thread_id:
             raise WrongThread(
                 f"{what}: this scheduler runs on another thread; use scheduler.call_soon_threadsafe(...)"

@@ -147,6 +147,10 @@ class Server:
 
         Returns:
             True if none had to be cancelled.
+
+        Raises:
+            ValueError: drain is negative, infinite or NaN.
+            WrongThread: called from another thread.
         """
         check_seconds(drain, "drain")
         self._listener.close()

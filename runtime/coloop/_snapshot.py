@@ -8,13 +8,14 @@ would need a walk over stacks. All sizes are bytes, all times seconds.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from ._errors import NotRunning
 from ._frames import Site, stack_of_thread, top_site
@@ -23,6 +24,8 @@ from ._memory import Account, memory
 if TYPE_CHECKING:
     from ._coroutine import Coroutine
     from ._scheduler import Scheduler
+
+T = TypeVar("T")
 
 MAX_REPORTED: Final = 32  # coroutines that a deadlock is reported with
 PATIENCE_S: Final = 0.1  # how long another thread waits for the whole picture
@@ -152,6 +155,27 @@ class SocketPicture:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelPicture:
+    """One channel at which somebody waits, at one moment.
+
+    Attributes:
+        id: its number.
+        capacity: how many values it can buffer.
+        buffered: how many it does.
+        closed: whether it was closed.
+        senders: the ids of the coroutines that wait to send, in ascending order.
+        receivers: the ids of those that wait to receive; who waits in a `select` is among them.
+    """
+
+    id: int
+    capacity: int
+    buffered: int
+    closed: bool
+    senders: tuple[int, ...]
+    receivers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at one moment.
 
@@ -162,6 +186,7 @@ class Snapshot:
         coroutines: the living, by id, as many as were asked for.
         dead: those that ended last, oldest first.
         sockets: the open sockets and listeners.
+        channels: those at which a coroutine waits, by id.
         live: how many coroutines live.
         spawned: how many were ever started.
         peak: the largest `live` so far.
@@ -188,6 +213,7 @@ class Snapshot:
     coroutines: tuple[CoroutinePicture, ...]
     dead: tuple[CoroutinePicture, ...]
     sockets: tuple[SocketPicture, ...]
+    channels: tuple[ChannelPicture, ...]
     live: int
     spawned: int
     peak: int
@@ -272,7 +298,8 @@ def take(
     )
     graves = tuple(_dead_picture(scheduler, Grave._make(grave)) for grave in scheduler.graves) if dead else ()
     sockets = tuple(held.info() for held in scheduler.sockets.values())
-    return _assemble(scheduler, pictures, graves, sockets, responsive=True, lag_s=lag_s)
+    channels = _channels(scheduler)
+    return _assemble(scheduler, pictures, graves, sockets, channels, responsive=True, lag_s=lag_s)
 
 
 def ask(scheduler: Scheduler, limit: int | None, *, dead: bool, stuck: bool) -> Snapshot:
@@ -305,7 +332,7 @@ def take_light(scheduler: Scheduler, limit: int | None, *, lag_s: float) -> Snap
     """What can be told from another thread while the scheduler is busy."""
     living = _steady_list(scheduler.living)
     pictures = tuple(_light_picture(scheduler, co) for co in living[:limit])
-    return _assemble(scheduler, pictures, (), (), responsive=False, lag_s=lag_s)
+    return _assemble(scheduler, pictures, (), (), (), responsive=False, lag_s=lag_s)
 
 
 def account_of(scheduler: Scheduler, coroutine: Coroutine) -> Account:
@@ -408,6 +435,7 @@ def _assemble(
     pictures: tuple[CoroutinePicture, ...],
     dead: tuple[CoroutinePicture, ...],
     sockets: tuple[SocketPicture, ...],
+    channels: tuple[ChannelPicture, ...],
     *,
     responsive: bool,
     lag_s: float,
@@ -426,6 +454,7 @@ def _assemble(
         coroutines=pictures,
         dead=dead,
         sockets=sockets,
+        channels=channels,
         live=live,
         spawned=scheduler.spawned,
         peak=scheduler.peak,
@@ -461,6 +490,37 @@ def _steady_list(living: dict[int, Coroutine]) -> list[Coroutine]:
             return list(living.values())
         except RuntimeError:
             continue
+
+
+def _channels(scheduler: Scheduler) -> tuple[ChannelPicture, ...]:
+    from ._channel import Channel, Operation
+
+    at: dict[Channel[Any], tuple[set[int], set[int]]] = {}  # who sends and who receives
+    for coroutine in scheduler.living.values():
+        subject = coroutine._subject
+        if isinstance(subject, Channel):
+            sends = coroutine._verb == "send to"
+            at.setdefault(subject, (set(), set()))[not sends].add(coroutine.id)
+        elif coroutine._verb == "select":
+            for operation in _held(subject, Operation):
+                at.setdefault(operation.channel, (set(), set()))[not operation.sends].add(coroutine.id)
+    return tuple(
+        ChannelPicture(
+            channel.id,
+            channel.capacity,
+            len(channel),
+            channel.closed,
+            tuple(sorted(senders)),
+            tuple(sorted(receivers)),
+        )
+        for channel, (senders, receivers) in sorted(at.items(), key=lambda item: item[0].id)
+    )
+
+
+def _held(holder: object, kind: type[T]) -> list[T]:
+    """What `holder` holds of that kind in a list; it may be native, and show no fields."""
+    lists = (held for held in gc.get_referents(holder) if isinstance(held, (list, tuple)))
+    return [item for held in lists for item in held if isinstance(item, kind)]
 
 
 def _stuck_ids(scheduler: Scheduler) -> frozenset[int]:

@@ -28,8 +28,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
+from threading import get_ident
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -101,7 +102,7 @@ class Switching:
         self.exposed: Coroutine | None = None
         self.living: dict[int, Coroutine] = {}
         self.graves: deque[tuple[object, ...]] = deque(maxlen=KEPT_DEAD)
-        self.thread_id = threading.get_ident()
+        self.thread_id = get_ident()
         self.spawned = self.peak = self.failures = self.switches = 0
         self.running_since = self.charged_at = perf_counter()  # real time: a hog is a hog on any clock
         self._dice = dice
@@ -131,6 +132,10 @@ class Switching:
 
     def check_limits_of_spawn(self, memory_limit: int | None) -> None:
         """`TooManyCoroutines`, or ValueError for a limit of heap that cannot be."""
+        raise NotImplementedError
+
+    def refuse_the_dead(self) -> NoReturn:
+        """NotRunning, for what a finalizer asks that runs when a coroutine has ended: nobody is left to return to."""
         raise NotImplementedError
 
     def check_limits(self, me: Coroutine) -> None:
@@ -165,14 +170,17 @@ class Switching:
 
         Raises:
             TooManyCoroutines: `max_coroutines` live already.
+            NotRunning: called by a finalizer at the end of a coroutine.
             ValueError: a limit that is not positive, or at a level that could not tell.
             WrongThread: called from another thread.
         """
-        if threading.get_ident() != self.thread_id:
+        if get_ident() != self.thread_id:
             self.check_thread("go")
         spawner = self.running
         if spawner is not None:
             self.checkpoint()
+        elif getcurrent() is not self._root:
+            self.refuse_the_dead()
         if memory_limit is not None or self.max_coroutines is not None:
             self.check_limits_of_spawn(memory_limit)
         if not callable(fn):
@@ -415,8 +423,11 @@ class Switching:
 
         Raises:
             NotRunning: no coroutine runs.
+            WrongThread: called from another thread.
             BaseException: what was given to `interrupt`: `Timeout`, `Cancelled` ...
         """
+        if get_ident() != self.thread_id:
+            self.check_thread("park")
         me = self.running
         if me is None:
             raise NotRunning("only a coroutine can wait: call this inside coloop.run(main) or go(...)")
@@ -450,7 +461,13 @@ class Switching:
         return value
 
     def wake(self, coroutine: Any, value: Any = None) -> bool:
-        """End the wait of `coroutine` normally; False if it does not wait (any more)."""
+        """End the wait of `coroutine` normally; False if it does not wait (any more).
+
+        Raises:
+            WrongThread: called from another thread.
+        """
+        if get_ident() != self.thread_id:
+            self.check_thread("wake")
         if coroutine._state != WAITING:
             return False
         coroutine._value = value
@@ -458,7 +475,13 @@ class Switching:
         return True
 
     def interrupt(self, coroutine: Coroutine, error: BaseException) -> None:
-        """Raise `error` at the wait of `coroutine`, or at its next one if it does not wait now."""
+        """Raise `error` at the wait of `coroutine`, or at its next one if it does not wait now.
+
+        Raises:
+            WrongThread: called from another thread.
+        """
+        if get_ident() != self.thread_id:
+            self.check_thread("interrupt")
         if coroutine._state == WAITING:
             coroutine._raise = error
             self._make_ready(coroutine)
@@ -473,7 +496,14 @@ class Switching:
         self._ready.append(coroutine)
 
     def yield_now(self) -> None:
-        """Let the other ready ones run, then go on."""
+        """Let the other ready ones run, then go on.
+
+        Raises:
+            NotRunning: no coroutine runs.
+            WrongThread: called from another thread.
+        """
+        if get_ident() != self.thread_id:
+            self.check_thread("yield_now")
         me = self.running
         if me is None:
             raise NotRunning("only a coroutine can yield: call this inside coloop.run(main) or go(...)")

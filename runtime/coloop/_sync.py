@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import itertools
+from threading import get_ident
 from typing import Final
 
 from ._errors import WaitTimeout
 from ._line import WaitQueue
+from ._ownership import taken_over
+from ._scheduler import current_scheduler
 
 _ids: Final = itertools.count(1)
 
 
 class Event:
-    """A flag that coroutines can wait for. `set` wakes all who wait; it stays set until `clear`."""
+    """A flag that coroutines can wait for. `set` wakes all who wait; it stays set until `clear`.
 
-    __slots__ = ("__weakref__", "_is_set", "_waiters", "id")
+    It may be made, and set, before any scheduler runs. From then on it belongs to one thread.
+    """
+
+    __slots__ = ("__weakref__", "_is_set", "_thread_id", "_waiters", "id")
 
     def __init__(self) -> None:
         self.id = next(_ids)
         self._is_set = False
+        self._thread_id = get_ident()
         self._waiters = WaitQueue()
 
     def is_set(self) -> bool:
@@ -26,13 +33,25 @@ class Event:
         return self._is_set
 
     def set(self) -> None:
-        """Raise the flag and wake all who wait."""
+        """Raise the flag and wake all who wait.
+
+        Raises:
+            WrongThread: called from another thread, where `scheduler.call_soon_threadsafe(event.set)` is the way.
+        """
+        if get_ident() != self._thread_id:
+            self._thread_id = taken_over(self._thread_id, f"{self}.set")
         if self._waiters:
             self._waiters.wake_all()
         self._is_set = True  # at last: whoever is killed in the midst of this has not set it
 
     def clear(self) -> None:
-        """Take the flag down: who waits from now on, waits."""
+        """Take the flag down: who waits from now on, waits.
+
+        Raises:
+            WrongThread: called from another thread.
+        """
+        if get_ident() != self._thread_id:
+            self._thread_id = taken_over(self._thread_id, f"{self}.clear")
         self._is_set = False
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -43,7 +62,14 @@ class Event:
 
         Returns:
             True when it is up, False when the time was over first (as `threading.Event.wait`).
+
+        Raises:
+            NotRunning: no scheduler runs here, or it would have to wait, and no coroutine runs.
+            WrongThread: called from another thread.
         """
+        if get_ident() != self._thread_id:
+            self._thread_id = taken_over(self._thread_id, f"{self}.wait")
+        current_scheduler().checkpoint()
         if self._is_set:
             return True
         try:

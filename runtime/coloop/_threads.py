@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Any, Final
 
 from ._errors import NotRunning
@@ -74,6 +75,7 @@ class _Errand:
         self.coroutine = scheduler.running
         self.fn = fn
         self.args = args
+        self.context: Context | None = copy_context()
         self.finished = False
         self.value: Any = None
         self.error: BaseException | None = None
@@ -81,9 +83,11 @@ class _Errand:
     def run(self) -> None:
         """On the thread."""
         try:
-            self.value = self.fn(*self.args)
+            assert self.context is not None
+            self.value = self.context.run(self.fn, *self.args)
         except BaseException as error:
             self.error = error
+        self.context = None  # what was set in there is freed here, not when the coroutine gets round to it
         with suppress(NotRunning):  # the scheduler has ended meanwhile: nobody waits for this
             self.scheduler.call_soon_threadsafe(self.finish)
 
@@ -98,6 +102,8 @@ class _Errand:
 def to_thread(fn: Callable[..., Any], *args: Any) -> Any:
     """Call `fn(*args)` on a worker thread; park until it has returned.
 
+    It sees the context variables of this coroutine; what it sets there, nobody else sees.
+
     When this coroutine is cancelled meanwhile, it goes its way; the call runs to its end on its
     thread and the outcome is dropped.
 
@@ -111,6 +117,7 @@ def to_thread(fn: Callable[..., Any], *args: Any) -> Any:
     scheduler = current_scheduler()
     if scheduler.running is None:
         raise NotRunning("to_thread works inside a coroutine only")
+    scheduler.safe_point(scheduler.running)  # who was cancelled before begins nothing
     errand = _Errand(scheduler, fn, args)
     _pool.submit(errand.run)
     scheduler.threads_pending += 1

@@ -16,7 +16,12 @@ from ._timers import Timer, check_seconds
 
 
 class timeout:  # noqa: N801 - reads as the statement that it is
-    """Raise `Timeout` inside the `with` block when it takes more than `seconds`.
+    """`with timeout(2): ...` raises `Timeout` at a wait inside the block when that takes more than 2 seconds.
+
+    It is raised at the wait of that moment, or at the next one; a block that never waits is not interrupted.
+
+    Args:
+        seconds: on the scheduler's clock; 0 is over at the first wait.
 
     Raises:
         ValueError: seconds is negative, infinite or NaN.

@@ -35,7 +35,15 @@ class Timing(Switching):
             self.exposed = exposed
 
     def call_later(self, delay_s: float, fn: Callable[..., Any], *args: Any) -> Timer:
-        """See `Switching`."""
+        """Call `fn(*args)` once, `delay_s` seconds from now, in no coroutine; it must not park.
+
+        Returns:
+            The timer, with `cancel()`.
+
+        Raises:
+            ValueError: delay_s is negative, infinite or NaN.
+            WrongThread: called from another thread.
+        """
         if threading.get_ident() != self.thread_id:
             self.check_thread("call_later")
         deadline = self.clock.now() + check_seconds(delay_s, "delay")

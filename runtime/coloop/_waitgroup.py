@@ -7,23 +7,29 @@ failures; this only counts.)
 from __future__ import annotations
 
 import itertools
+from threading import get_ident
 from typing import Final
 
 from ._errors import WaitTimeout
 from ._line import WaitQueue
+from ._ownership import taken_over
 from ._scheduler import current_scheduler
 
 _ids: Final = itertools.count(1)
 
 
 class WaitGroup:
-    """`add` before each start, `done` at each end (`coloop.defer(group.done)`), `wait` for them all."""
+    """`add` before each start, `done` at each end (`coloop.defer(group.done)`), `wait` for them all.
 
-    __slots__ = ("__weakref__", "_pending", "_waiters", "id")
+    Things may be added before any scheduler runs. From then on it belongs to one thread.
+    """
+
+    __slots__ = ("__weakref__", "_pending", "_thread_id", "_waiters", "id")
 
     def __init__(self) -> None:
         self.id = next(_ids)
         self._pending = 0
+        self._thread_id = get_ident()
         self._waiters = WaitQueue()
 
     @property
@@ -36,7 +42,10 @@ class WaitGroup:
 
         Raises:
             ValueError: fewer than none would be left, or n is no integer; nothing has changed.
+            WrongThread: called from another thread.
         """
+        if get_ident() != self._thread_id:
+            self._thread_id = taken_over(self._thread_id, f"{self}.add")
         if type(n) is not int:
             raise ValueError(f"n must be an integer, not {n!r}")
         left = self._pending + n
@@ -51,6 +60,7 @@ class WaitGroup:
 
         Raises:
             ValueError: none was left.
+            WrongThread: called from another thread, where `scheduler.call_soon_threadsafe(group.done)` is the way.
         """
         self.add(-1)
 
@@ -63,7 +73,12 @@ class WaitGroup:
         Returns:
             True when all are done, False when the time was over first (as `Event.wait`; there is no value to
             return, so no exception is needed to tell).
+
+        Raises:
+            WrongThread: called from another thread.
         """
+        if get_ident() != self._thread_id:
+            self._thread_id = taken_over(self._thread_id, f"{self}.wait")
         current_scheduler().checkpoint()
         if self._pending == 0:
             return True

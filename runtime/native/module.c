@@ -174,7 +174,11 @@ PyDoc_STRVAR(go_doc, "go($module, fn, /, *args, name=None, memory_limit=None, **
 "    TooManyCoroutines: `max_coroutines` live already.");
 PyDoc_STRVAR(yield_now_doc, "yield_now($module, /)\n--\n\nLet the other ready coroutines run, then go on.");
 PyDoc_STRVAR(sleep_doc, "sleep($module, /, seconds)\n--\n\n"
-"Park for so many seconds; 0 yields. ValueError for a negative, infinite or NaN number.");
+"Park for so many seconds of the scheduler's clock; 0 only lets the others run.\n\n"
+"Raises:\n"
+"    ValueError: seconds is negative, infinite or NaN.\n"
+"    TypeError: seconds is no number.\n"
+"    NotRunning: no scheduler runs on this thread, or no coroutine.");
 PyDoc_STRVAR(current_doc, "current($module, /)\n--\n\nThe coroutine that runs; None outside of one.");
 
 static PyMethodDef module_methods[] = {
@@ -193,6 +197,17 @@ static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT, .m_name = "coloop._native",
     .m_doc = "The native form of the hot path: see `_native.pyi`.", .m_size = -1, .m_methods = module_methods,
 };
+
+static int
+add_constants(PyObject *module)
+{
+    if (PyModule_AddIntMacro(module, SLICE_SWITCHES) < 0 || PyModule_AddIntMacro(module, KEPT_DEAD) < 0)
+        return -1;
+    PyObject *slice_s = PyFloat_FromDouble(SLICE_S);
+    int added = PyModule_AddObjectRef(module, "SLICE_S", slice_s);
+    Py_XDECREF(slice_s);
+    return added;
+}
 
 PyMODINIT_FUNC
 PyInit__native(void)
@@ -217,7 +232,8 @@ PyInit__native(void)
         {&str.call_failed, "call_failed"},
     };
     static int (*const parts[])(PyObject *) = {
-        add_coroutine, add_timers, add_switching, add_spawning, add_timing, add_stacks, add_line, add_channel,
+        add_constants, add_coroutine, add_timers,  add_switching, add_spawning,
+        add_timing,    add_stacks,    add_line,    add_channel,
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))

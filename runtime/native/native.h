@@ -12,6 +12,7 @@
        channel.c     what passes through a channel             _passage.py
        arguments.c   the arguments of a call
        module.c      what Python imports                       _native.pyi
+       docs.h        what `help` says                          _switching.py
 
    The Python form is the reference, and the same tests run on both. Whatever is rare stays in Python and is
    called from here: limits, what is said of a timeout, the order that a seed decides, the ledger, the report of a failure.
@@ -38,6 +39,8 @@
 
 #pragma GCC visibility push(hidden)
 
+#define SLICE_SWITCHES 64
+#define SLICE_S 0.001
 #define KEPT_DEAD 256
 
 #define VISIT(field) Py_VISIT(field);
@@ -217,6 +220,14 @@ PyObject *park(Switching *self, PyObject *verb, PyObject *subject, PyObject *tim
 int wake(Switching *self, State *coroutine, PyObject *value);
 int interrupt(Switching *self, State *coroutine, PyObject *error);
 int check_thread(Switching *self, const char *what);
+
+/* On the way of every wait: where the scheduler of this thread is `self`, there is nothing to ask. */
+static inline int
+check_here(Switching *self, const char *what)
+{
+    return current == (PyObject *)self ? 0 : check_thread(self, what);
+}
+
 int add_switching(PyObject *module);
 
 /* -- when to wake whom; arguments are borrowed, `now` is what `perf_counter` said */

@@ -377,6 +377,14 @@ name_of(PyObject *fn)
     return PyObject_CallOneArg(of.default_name, fn);
 }
 
+static int
+in_root(Switching *self)
+{
+    PyGreenlet *me = PyGreenlet_GetCurrent();
+    Py_XDECREF(me);
+    return (PyObject *)me == self->root;
+}
+
 /* Make a coroutine of a call; all arguments are borrowed. */
 PyObject *
 spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject *name, PyObject *limit, PyObject *site)
@@ -389,6 +397,10 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
         if (!done)
             return NULL;
         Py_DECREF(done);
+    } else if (!in_root(self)) {
+        PyObject *never = PyObject_CallMethod((PyObject *)self, "refuse_the_dead", NULL); /* it has the words */
+        Py_XDECREF(never);
+        return NULL;
     }
     if (limit == Py_None)
         limit = NULL;

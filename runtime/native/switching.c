@@ -1,10 +1,8 @@
 /* Who runs next, and the only file that switches greenlets. See `_switching.py`. */
 
 #include "native.h"
+#include "docs.h"
 #include "greenlet.h"
-
-#define SLICE_SWITCHES 64
-#define SLICE_S 0.001
 
 static int
 ring_push(Ring *ring, State *item)
@@ -202,6 +200,8 @@ make_ready(Switching *self, State *coroutine)
 PyObject *
 park(Switching *self, PyObject *verb, PyObject *subject, PyObject *timeout_s)
 {
+    if (check_here(self, "park") < 0)
+        return NULL;
     State *me = self->running;
     if (!me) {
         PyErr_SetString(of.NotRunning, "only a coroutine can wait: call this inside coloop.run(main) or go(...)");
@@ -310,6 +310,8 @@ switching_wake(Switching *self, PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_TypeError, "wake takes a coroutine and a value");
         return NULL;
     }
+    if (check_here(self, "wake") < 0)
+        return NULL;
     State *coroutine = (State *)args[0];
     if (coroutine->state != of.waiting)
         Py_RETURN_FALSE;
@@ -325,7 +327,7 @@ switching_interrupt(Switching *self, PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_TypeError, "interrupt takes a coroutine and an exception");
         return NULL;
     }
-    if (interrupt(self, (State *)args[0], args[1]) < 0)
+    if (check_here(self, "interrupt") < 0 || interrupt(self, (State *)args[0], args[1]) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -333,6 +335,8 @@ switching_interrupt(Switching *self, PyObject *const *args, Py_ssize_t count)
 PyObject *
 yield_now(Switching *self, PyObject *_)
 {
+    if (check_here(self, "yield_now") < 0)
+        return NULL;
     State *me = self->running;
     if (!me) {
         PyErr_SetString(of.NotRunning, "only a coroutine can yield: call this inside coloop.run(main) or go(...)");
@@ -526,16 +530,16 @@ static PyMemberDef switching_members[] = {
 };
 
 static PyMethodDef switching_methods[] = {
-    {"go", (PyCFunction)(void (*)(void))switching_go, METH_VARARGS | METH_KEYWORDS, NULL},
-    {"park", (PyCFunction)(void (*)(void))switching_park, METH_FASTCALL | METH_KEYWORDS, NULL},
-    {"wake", (PyCFunction)(void (*)(void))switching_wake, METH_FASTCALL, NULL},
-    {"interrupt", (PyCFunction)(void (*)(void))switching_interrupt, METH_FASTCALL, NULL},
-    {"yield_now", (PyCFunction)yield_now, METH_NOARGS, NULL},
-    {"checkpoint", (PyCFunction)checkpoint, METH_NOARGS, NULL},
-    {"run_slice", (PyCFunction)switching_run_slice, METH_NOARGS, NULL},
-    {"dismiss_workers", (PyCFunction)switching_dismiss_workers, METH_O, NULL},
-    {"settle", (PyCFunction)switching_settle, METH_NOARGS, NULL},
-    {"abandon", (PyCFunction)switching_abandon, METH_O, NULL},
+    {"go", (PyCFunction)(void (*)(void))switching_go, METH_VARARGS | METH_KEYWORDS, scheduler_go_doc},
+    {"park", (PyCFunction)(void (*)(void))switching_park, METH_FASTCALL | METH_KEYWORDS, scheduler_park_doc},
+    {"wake", (PyCFunction)(void (*)(void))switching_wake, METH_FASTCALL, scheduler_wake_doc},
+    {"interrupt", (PyCFunction)(void (*)(void))switching_interrupt, METH_FASTCALL, scheduler_interrupt_doc},
+    {"yield_now", (PyCFunction)yield_now, METH_NOARGS, scheduler_yield_now_doc},
+    {"checkpoint", (PyCFunction)checkpoint, METH_NOARGS, scheduler_checkpoint_doc},
+    {"run_slice", (PyCFunction)switching_run_slice, METH_NOARGS, scheduler_run_slice_doc},
+    {"dismiss_workers", (PyCFunction)switching_dismiss_workers, METH_O, scheduler_dismiss_workers_doc},
+    {"settle", (PyCFunction)switching_settle, METH_NOARGS, scheduler_settle_doc},
+    {"abandon", (PyCFunction)switching_abandon, METH_O, scheduler_abandon_doc},
     {NULL},
 };
 

@@ -115,10 +115,23 @@ timing_fire_timers(Switching *self, PyObject *at_most)
     Py_RETURN_NONE;
 }
 
+/* The words of `_timing.py`, which a test compares. */
+PyDoc_STRVAR(call_later_doc, "call_later($self, delay_s, fn, /, *args)\n--\n\n"
+"Call `fn(*args)` once, `delay_s` seconds from now, in no coroutine; it must not park.\n\n"
+"Returns:\n"
+"    The timer, with `cancel()`.\n\n"
+"Raises:\n"
+"    ValueError: delay_s is negative, infinite or NaN.\n"
+"    WrongThread: called from another thread.");
+PyDoc_STRVAR(sleep_doc, "sleep($self, seconds, /)\n--\n\n"
+"Park for so many seconds of the scheduler's clock; 0 only yields.");
+PyDoc_STRVAR(fire_timers_doc, "fire_timers($self, at_most, /)\n--\n\n"
+"In the root: make the calls that are due.");
+
 static PyMethodDef timing_methods[] = {
-    {"call_later", (PyCFunction)(void (*)(void))timing_call_later, METH_FASTCALL, NULL},
-    {"sleep", (PyCFunction)sleep_for, METH_O, NULL},
-    {"fire_timers", (PyCFunction)timing_fire_timers, METH_O, NULL},
+    {"call_later", (PyCFunction)(void (*)(void))timing_call_later, METH_FASTCALL, call_later_doc},
+    {"sleep", (PyCFunction)sleep_for, METH_O, sleep_doc},
+    {"fire_timers", (PyCFunction)timing_fire_timers, METH_O, fire_timers_doc},
     {NULL},
 };
 

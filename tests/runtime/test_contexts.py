@@ -2,6 +2,7 @@
 
 import contextvars
 import decimal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ import pytest
 from greenlet import getcurrent
 
 from coloop import Channel, current, defer, go, run, sleep, suspend, to_thread, yield_now
+from coloop import _threads as threads_module
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("mock_clock")]
 
@@ -152,3 +154,25 @@ def test_who_ends_while_another_is_parked_leaves_its_context_alone() -> None:
         go(variable.set, f"short {i}").result()
     parked.resume()
     assert (parked.result(), variable.get()) == ("parked", "main")
+
+
+def test_a_call_on_a_thread_sees_the_variables_of_its_coroutine() -> None:
+    variable.set("main")
+    child = go(lambda: (variable.set("child"), to_thread(variable.get))[1])
+    assert to_thread(variable.get) == "main"
+    assert child.result() == "child"
+
+
+def test_what_a_call_on_a_thread_sets_is_seen_by_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by its coroutine, and not by the next call on that thread."""
+    monkeypatch.setattr(threads_module, "MAX_THREADS", 1)
+    monkeypatch.setattr(threads_module, "_pool", threads_module._Pool())
+    variable.set("main")
+
+    def pollute() -> int:
+        variable.set("polluted")
+        return threading.get_ident()
+
+    thread = to_thread(pollute)
+    assert variable.get() == "main"
+    assert to_thread(lambda: (threading.get_ident(), variable.get())) == (thread, "main")

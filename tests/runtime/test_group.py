@@ -1,5 +1,8 @@
 """None outlives its block; the first failure ends the rest; and what is raised tells of all that failed."""
 
+import contextvars
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -107,6 +110,87 @@ def test_cancelling_a_group_cancels_its_children_and_not_its_host() -> None:
     assert [child.state for child in children] == ["cancelled"] * 3
 
 
+# -- results -------------------------------------------------------------------------------------
+
+
+def test_results_can_be_asked_for_after_the_block_in_any_order() -> None:
+    def square(n: int) -> int:
+        sleep(n)
+        return n * n
+
+    with Group() as group:
+        children = [group.go(square, n) for n in (3, 1, 2)]
+    assert [child.result() for child in children] == [9, 1, 4]
+    assert [child.result() for child in reversed(children)] == [4, 1, 9]
+
+
+def test_a_result_can_be_waited_for_in_the_block(mock_clock: MockClock) -> None:
+    with Group() as group:
+        first = group.go(lambda: (sleep(1), "first")[1])
+        last = group.go(lambda: (sleep(5), "last")[1])
+        assert (first.result(), mock_clock.now()) == ("first", 1.0)
+    assert (last.result(), mock_clock.now()) == ("last", 5.0)
+
+
+def test_after_a_failure_each_tells_how_it_has_ended() -> None:
+    with pytest.raises(Oops, match="second") as caught:
+        with Group() as group:
+            done = group.go(lambda: "done")
+            failed = group.go(fail_after, 1, "second")
+            cut = group.go(sleep, 9)
+    assert done.result() == "done"
+    with pytest.raises(Oops) as again:
+        failed.result()
+    assert again.value is caught.value
+    with pytest.raises(coloop.WasCancelled, match="was cancelled and has no result"):
+        cut.result()
+
+
+def test_who_waits_for_the_result_of_one_that_fails_hears_of_it_from_the_group_once() -> None:
+    with pytest.raises(Oops, match="first") as caught:
+        with Group() as group:
+            group.go(fail_after, 1, "first").result()
+    assert not isinstance(caught.value, BaseExceptionGroup)
+
+
+def test_after_a_cancel_those_that_were_done_have_their_results() -> None:
+    with Group() as group:
+        done, cut = group.go(lambda: "done"), group.go(suspend)
+        group.cancel()
+        late = group.go(lambda: "late")
+    assert (done.result(), late.result()) == ("done", "late")
+    with pytest.raises(coloop.WasCancelled):
+        cut.result()
+
+
+def test_a_host_that_was_cancelled_leaves_the_results_to_others() -> None:
+    children: list[Any] = []
+
+    def host() -> None:
+        with Group() as group:
+            children.extend([group.go(lambda: "done"), group.go(suspend)])
+
+    waiting = go(host)
+    waiting.cancel()
+    waiting.join()
+    assert children[0].result() == "done"
+    with pytest.raises(coloop.WasCancelled):
+        children[1].result()
+
+
+def test_the_group_itself_holds_nobody_who_has_ended() -> None:
+    class Result:
+        pass
+
+    with Group() as group:
+        child: Any = group.go(Result)
+        result = weakref.ref(child.result())
+        held = weakref.ref(child)
+        del child
+        gc.collect()
+        assert (held(), result()) == (None, None)
+
+
 # -- failing -------------------------------------------------------------------------------------
 
 
@@ -187,6 +271,46 @@ def test_the_hosts_own_failure_cancels_the_children_and_is_raised_as_it_is() -> 
     assert caught.value is error
     assert [child.state for child in children] == ["cancelled"] * 2
     assert log == ["cleaned up"] * 2
+
+
+def test_a_child_that_swallows_its_cancel_is_waited_for_and_has_a_result(mock_clock: MockClock) -> None:
+    def stubborn() -> str:
+        try:
+            suspend()
+        except Cancelled:
+            sleep(5)
+        return "done all the same"
+
+    with pytest.raises(Oops, match="first"):
+        with Group() as group:
+            child = group.go(stubborn)
+            group.go(fail_after, 1, "first")
+    assert (mock_clock.now(), child.result()) == (6.0, "done all the same")
+
+
+def test_a_child_that_fails_in_the_cleaning_up_after_a_failure_is_told_of_too(mock_clock: MockClock) -> None:
+    def clumsy() -> None:
+        try:
+            suspend()
+        finally:
+            sleep(1)
+            fail("second")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        with Group() as group:
+            group.go(clumsy)
+            group.go(fail_after, 1, "first")
+    assert [str(error) for error in caught.value.exceptions] == ["first", "second"]
+    assert mock_clock.now() == 2.0
+
+
+def test_children_begin_with_the_context_of_who_starts_them() -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+    variable.set("host")
+    with Group() as group:
+        child = group.go(lambda: (yield_now(), variable.get(), variable.set("child"))[1])
+        variable.set("later")
+    assert (child.result(), variable.get()) == ("host", "later")
 
 
 def test_several_failures_are_raised_together() -> None:

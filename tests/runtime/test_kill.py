@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import coloop
 from coloop import (
     Channel,
+    Condition,
     Coroutine,
     Event,
     Group,
@@ -122,6 +124,31 @@ def test_one_that_computes_in_a_deferred_call_ends_and_the_other_deferred_calls_
 
     verdict, coroutine = killed_while(body)
     assert (verdict, coroutine.state, log) == ("ended", "cancelled", ["ran"])
+
+
+@pytest.mark.coroutine
+def test_one_whose_innermost_code_is_the_runtimes_is_not_shot() -> None:
+    """It may stand at the door of a step that gives something back."""
+    condition, door, scheduler = Condition(), threading.Lock(), current_scheduler()
+    victims: list[Coroutine] = []
+
+    def shoot() -> None:
+        while sys._current_frames()[scheduler.thread_id].f_code is not Condition.wait_for.__code__:
+            pass
+        scheduler._killer._shoot(victims[0])
+        door.release()
+
+    def victim() -> None:
+        victims.append(current())
+        with condition:
+            condition.wait_for(partial(door.acquire, True, -1))  # called by the runtime itself, in C
+
+    shots = threading.Thread(target=shoot)
+    door.acquire()
+    shots.start()
+    child = go(victim)
+    shots.join()
+    assert child.state == "done"
 
 
 @pytest.mark.coroutine

@@ -59,6 +59,27 @@ def test_accept_within_a_time() -> None:
         listener.accept(timeout=0.001)
 
 
+def test_who_gave_up_once_can_accept_again() -> None:
+    with listen(":0") as listener:
+        for _ in range(2):
+            with pytest.raises(coloop.Timeout):
+                listener.accept(timeout=0)
+            with connect(listener.address) as caller, listener.accept(timeout=5) as accepted:
+                caller.sendall(b"here")
+                assert accepted.recv_exactly(4) == b"here"
+        assert coloop.snapshot().timers == 0
+
+
+def test_who_calls_and_is_never_accepted_hears_of_it_when_the_listener_is_closed() -> None:
+    listener = listen(":0")
+    with connect(listener.address) as caller:
+        listener.close()
+        with pytest.raises(ConnectionResetError):
+            caller.recv()
+        with pytest.raises(ConnectionRefusedError):
+            connect(listener.address)
+
+
 def test_closing_ends_accept_and_says_who_did_it(fails: Any) -> None:
     listener = listen(":0")
     acceptor = fails(listener.accept)

@@ -1,3 +1,4 @@
+import contextvars
 import errno
 import hashlib
 import json
@@ -64,6 +65,22 @@ def test_a_server_is_named_after_its_handler() -> None:
         assert first.name.startswith("echo#")
         assert second.name.startswith("echo#")
         assert first.name != second.name
+
+
+def test_handlers_begin_with_the_context_of_who_called_serve() -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+    variable.set("server")
+
+    def tell(conn: Socket) -> None:
+        conn.sendall(variable.get().encode())
+        variable.set("handler")
+
+    with serve(":0", tell) as server:
+        variable.set("later")
+        for _ in range(2):
+            with connect(server.address) as client:
+                assert client.recv_exactly(6) == b"server"
+    assert variable.get() == "later"
 
 
 def test_serve_returns_before_anybody_is_served() -> None:

@@ -781,6 +781,19 @@ def test_half_a_connection_still_carries_the_answer(make_pair: Any) -> None:
     theirs.close()
 
 
+def test_a_direction_may_be_shut_down_twice_and_after_the_peer_has_gone() -> None:
+    left, right = socket_pair()
+    with left:
+        left.shutdown("write")
+        left.shutdown("write")
+        right.sendall(b"answer")
+        right.close()
+        left.shutdown("both")
+        assert left.state == "ended"
+        with pytest.raises(coloop.Closed, match="shut down by co#1"):
+            left.recv()
+
+
 def test_after_a_shutdown_the_direction_is_closed_by_name(make_pair: Any) -> None:
     ours, theirs = make_pair()
     ours.shutdown("both")

@@ -702,6 +702,34 @@ def test_a_cancelled_one_holds_nothing_though_its_handle_is_kept() -> None:
     assert handle._greenlet is None
 
 
+def test_a_finalizer_that_runs_when_its_coroutine_has_ended_can_only_have_another_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody is there any more to whom `go` could return."""
+    log: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: log.append(str(told.exc_value)))
+
+    class Last:
+        def __del__(self) -> None:
+            current_scheduler().call_soon_threadsafe(go, log.append, "started later")
+            go(log.append, "never")
+
+    def child() -> None:
+        contextvars.ContextVar[Any]("kept").set(Last())
+
+    def main() -> None:
+        go(child)
+        refusal = log.pop()
+        assert refusal.startswith(
+            "a coroutine that has ended, or a finalizer at its end, cannot start another"
+        )
+        assert refusal.endswith("use scheduler.call_soon_threadsafe(go, ...)")
+        assert log == []
+
+    run(main)
+    assert log == ["started later"]
+
+
 @pytest.mark.coroutine
 @pytest.mark.usefixtures("no_gc", "mock_clock")
 def test_a_wait_that_is_over_holds_nothing() -> None:

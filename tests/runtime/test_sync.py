@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import coloop
-from coloop import Event, Timeout, current_scheduler, go, run, sleep, to_thread
+from coloop import Event, Timeout, current_scheduler, go, run, sleep, to_thread, yield_now
 from coloop.testing import MockClock, wait_until_idle
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("mock_clock")]
@@ -32,6 +32,28 @@ def test_a_set_event_keeps_nobody_waiting_until_it_is_cleared() -> None:
     assert child.state == "waiting"
     event.set()
     child.join()
+
+
+def test_one_that_asks_a_set_event_again_and_again_lets_others_run_now_and_then() -> None:
+    event, log = Event(), list[str]()
+    event.set()
+    other = go(lambda: (yield_now(), log.append("ran")))
+    for _ in range(100_000):
+        assert event.wait()
+        if log:
+            break
+    assert log
+    other.join()
+
+
+def test_an_event_that_is_cleared_while_others_run_is_waited_for() -> None:
+    event = Event()
+    event.set()
+    clearing = go(lambda: (yield_now(), event.clear()))
+    waiting = go(lambda: [event.wait() for _ in range(100_000)])
+    clearing.join()
+    assert waiting.waiting_on == f"wait for {event}"
+    waiting.cancel()
 
 
 def test_who_was_woken_sees_the_event_even_if_it_was_cleared_since() -> None:
@@ -86,7 +108,7 @@ def test_an_event_belongs_to_one_scheduler() -> None:
     child = go(event.wait)
 
     def elsewhere() -> None:
-        with pytest.raises(coloop.WrongThread, match="waits here for somebody on its own thread"):
+        with pytest.raises(coloop.WrongThread, match=rf"{event}\.set: its scheduler runs on another thread"):
             run(event.set)
 
     to_thread(elsewhere)

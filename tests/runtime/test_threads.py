@@ -95,6 +95,21 @@ def test_threads_are_used_again() -> None:
 
 
 @coroutine
+def test_one_that_was_cancelled_before_begins_no_work() -> None:
+    log: list[str] = []
+
+    def child() -> None:
+        current_scheduler().cancel(coloop.current())
+        to_thread(log.append, "begun")
+
+    cancelled = go(child)
+    assert cancelled.state == "cancelled"
+    to_thread(len, "")  # were it in line for a thread, it would have come before this
+    assert log == []
+    assert coloop.snapshot().threads == 0
+
+
+@coroutine
 def test_the_outcome_of_a_call_that_was_left_alone_is_dropped() -> None:
     release, held = threading.Event(), []
 

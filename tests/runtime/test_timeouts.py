@@ -88,6 +88,51 @@ def test_blocks_nest_and_each_raises_its_own(outer_s: float, inner_s: float, who
     assert nothing_is_left()
 
 
+def test_of_two_limits_that_are_reached_in_the_same_instant_the_outer_one_is_raised(
+    mock_clock: MockClock,
+) -> None:
+    """It was set first. The inner one has nothing left to say, at this wait or at the next."""
+    with pytest.raises(Timeout) as caught:
+        with timeout(2) as outer:
+            with timeout(2) as inner:
+                suspend()
+    assert (outer.expired, inner.expired, str(caught.value)) == (True, False, "timed out after 2s")
+    sleep(1)
+    assert mock_clock.now() == 3.0
+    assert nothing_is_left()
+
+
+@pytest.mark.parametrize("first", ["cancel", "limit"])
+def test_a_cancel_and_a_limit_of_the_same_instant_are_both_heard_in_order(
+    first: str, mock_clock: MockClock
+) -> None:
+    heard: list[str] = []
+
+    def child() -> None:
+        try:
+            with timeout(1):
+                try:
+                    suspend()
+                except BaseException as error:
+                    heard.append(type(error).__name__)
+                    yield_now()  # where the other one is raised
+        except BaseException as error:
+            heard.append(type(error).__name__)
+
+    def cancel() -> None:
+        waiting[0].cancel()
+
+    waiting: list[coloop.Coroutine] = []
+    if first == "cancel":
+        current_scheduler().call_later(1, cancel)
+    waiting.append(go(child))
+    if first == "limit":
+        current_scheduler().call_later(1, cancel)
+    waiting[0].join()
+    assert heard == (["Cancelled", "Timeout"] if first == "cancel" else ["Timeout", "Cancelled"])
+    assert mock_clock.now() == 1.0
+
+
 def test_what_handles_the_inner_one_still_has_the_rest_of_the_outer(mock_clock: MockClock) -> None:
     handled = 0
     with pytest.raises(Timeout, match="after 3s"):

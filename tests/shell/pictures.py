@@ -70,5 +70,6 @@ def snapshot(*coroutines: CoroutinePicture, **known: Any) -> Snapshot:
         "traced_bytes": 0,
         "stack_bytes": 0,
         "cost": "",
+        "channels": (),
     }
     return Snapshot(**(usual | known))
