@@ -12,9 +12,9 @@ import itertools
 from typing import Final
 
 from ._errors import BrokenBarrier, NotRunning
+from ._line import WaitQueue
 from ._lock import called
 from ._scheduler import current_scheduler
-from ._sync import WaitQueue
 
 _ids: Final = itertools.count(1)
 

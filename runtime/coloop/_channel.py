@@ -1,36 +1,27 @@
-"""A channel hands values from coroutine to coroutine, in order.
-
-Invariants, as in Go's `chan.go`: at least one of the two lines is empty. Somebody waits to
-receive only if nothing is buffered; somebody waits to send only if the buffer is full. So a
-newcomer that finds its own side's line not empty would have to wait as well: nobody overtakes.
-
-A value is handed to the receiver that is first in line at the moment of sending. If that
-receiver is cancelled a moment later, the value is its own: no other sees it.
-
-A coroutine that waits both to send and to receive here (`select`) stands in both lines of an
-unbuffered channel. That is the one exception, and it breaks nothing: any newcomer meets it.
-
-Those who need not wait let others run first, now and then (`checkpoint`), and look at the channel
-after that: once a value has been taken, nothing may come between it and its receiver.
-"""
+"""A channel hands values from coroutine to coroutine, in order. How that is done is said in `_passage.py`."""
 
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Iterator
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from ._errors import Closed
-from ._scheduler import Scheduler, current_scheduler
-from ._sync import NOBODY, WaitQueue
+from ._form import native
+from ._line import WaitQueue
+from ._passage import closed_error
+
+if TYPE_CHECKING or native is None:
+    from ._passage import Passage
+else:
+    Passage = native.Passage
 
 T = TypeVar("T")
 
 _ids: Final = itertools.count(1)
 
 
-class Channel(Generic[T]):
+class Channel(Passage[T], Generic[T]):
     """A queue of at most `capacity` values; with 0 every `send` meets its `receive`.
 
     Args:
@@ -40,53 +31,18 @@ class Channel(Generic[T]):
         ValueError: capacity is negative or no integer.
     """
 
-    __slots__ = ("__weakref__", "_buffer", "_closed", "_receivers", "_senders", "capacity", "id")
+    __slots__ = ("__weakref__", "id")
 
     def __init__(self, capacity: int = 0) -> None:
         if type(capacity) is not int or capacity < 0:
             raise ValueError(f"capacity must be an integer >= 0, not {capacity!r}")
+        super().__init__(capacity)
         self.id = next(_ids)
-        self.capacity = capacity
-        self._buffer: deque[T] = deque()
-        self._closed = False
-        self._senders = WaitQueue()
-        self._receivers = WaitQueue()
-
-    def __len__(self) -> int:
-        return len(self._buffer)
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
-
-    def send(self, value: T, timeout: float | None = None) -> None:
-        """Hand `value` over; park while there is no room, in line behind those who wait already.
-
-        Raises:
-            Closed: the channel is closed, or is closed while this waits; the value was not handed over.
-            Timeout: nobody took it within `timeout` seconds; likewise.
-        """
-        scheduler = current_scheduler()
-        scheduler.checkpoint()
-        if not self._give(value, scheduler):
-            self._senders.wait("send to", self, timeout, brings=value)
-
-    def receive(self, timeout: float | None = None) -> T:
-        """The next value; park while there is none, in line behind those who wait already.
-
-        Raises:
-            Closed: the channel is closed and drained.
-            Timeout: nothing came within `timeout` seconds.
-        """
-        scheduler = current_scheduler()
-        scheduler.checkpoint()
-        value: T = self._take(scheduler)
-        if value is NOBODY:
-            if self._closed:
-                raise self._closed_error()
-            value = self._receivers.wait("receive from", self, timeout)
-        return value
 
     def sending(self, value: T) -> Operation:
         """To send `value` here, as one of the operations of a `select`."""
@@ -99,8 +55,8 @@ class Channel(Generic[T]):
     def close(self) -> None:
         """No more values: those who wait get `Closed`; what is buffered can be received. Twice is once."""
         if not self._closed:
-            self._receivers.interrupt_all(self._closed_error)
-            self._senders.interrupt_all(self._closed_error)
+            self._receivers.interrupt_all(lambda: closed_error(self))
+            self._senders.interrupt_all(lambda: closed_error(self))
             self._closed = True
 
     def __iter__(self) -> Iterator[T]:
@@ -113,29 +69,6 @@ class Channel(Generic[T]):
                     return
                 raise
             yield value
-
-    def _give(self, value: T, scheduler: Scheduler) -> bool:
-        """Hand `value` over, if that is possible without waiting."""
-        if self._closed:
-            raise self._closed_error()
-        if self._receivers._line and self._receivers.serve(scheduler, value) is not NOBODY:
-            return True
-        if len(self._buffer) < self.capacity:
-            self._buffer.append(value)
-            return True
-        return False
-
-    def _take(self, scheduler: Scheduler) -> Any:
-        """The next value, if there is one without waiting; `NOBODY` if not."""
-        sent: Any = self._senders.serve(scheduler) if self._senders._line else NOBODY
-        if not self._buffer:
-            return sent
-        if sent is not NOBODY:
-            self._buffer.append(sent)
-        return self._buffer.popleft()
-
-    def _closed_error(self) -> Closed:
-        return Closed(f"channel#{self.id} is closed")
 
     def __str__(self) -> str:
         return f"channel#{self.id}"

@@ -14,10 +14,10 @@ from typing import Final, TypeVar
 
 from ._coroutine import Coroutine
 from ._errors import LockMisused, WaitTimeout
+from ._line import WaitQueue
 from ._lock import Lock, RLock, called
 from ._scheduler import Scheduler, current_scheduler
 from ._shelter import shelter
-from ._sync import WaitQueue
 from ._timers import check_seconds
 
 T = TypeVar("T")

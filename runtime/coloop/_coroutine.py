@@ -49,11 +49,6 @@ class Coroutine(CoroutineState):
         return RUNNING if runs else self._state
 
     @property
-    def ended(self) -> bool:
-        """Whether it is done, failed or cancelled."""
-        return self._ended_at is not None
-
-    @property
     def spawned_at(self) -> str:
         """Where `go` was called: `file.py:12 in function`."""
         site = self._site
@@ -107,6 +102,9 @@ class Coroutine(CoroutineState):
         Returns:
             True if it has ended, False if the time was over first.
         """
+        if self.ended:
+            self._observed = True
+            return True
         return self._scheduler.join(self, timeout)
 
     def result(self, timeout: float | None = None) -> Any:
@@ -117,7 +115,10 @@ class Coroutine(CoroutineState):
             WasCancelled: it was cancelled and has no result.
             BaseException: whatever ended it.
         """
-        self._scheduler.join_or_timeout(self, timeout)
+        if self.ended:
+            self._observed = True
+        else:
+            self._scheduler.join_or_timeout(self, timeout)
         if self._state == CANCELLED:
             raise WasCancelled(f"{self} was cancelled and has no result")
         if self._error is not None:

@@ -96,3 +96,8 @@ class CoroutineState:
         self._defers: list[Defer] | None = None
         self._error: BaseException | None = None
         self._observed = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is done, failed or cancelled."""
+        return self._ended_at is not None

@@ -20,9 +20,9 @@ from typing import Final
 
 from ._coroutine import Coroutine
 from ._errors import LockMisused, NotRunning, WaitTimeout, WrongThread
+from ._line import WaitQueue
 from ._scheduler import Scheduler, current_scheduler
 from ._shelter import shelter
-from ._sync import WaitQueue
 
 _ids: Final = itertools.count(1)
 

@@ -34,7 +34,9 @@ from ._frames import Site
 
 LEVELS: Final = ("off", "counts", "heap", "sites")
 FRAMES_AT_SITES: Final = 8  # tracemalloc's cost grows with every frame it keeps per block
-DATA_STACK_CHUNK_BYTES: Final = 16 * 1024  # CPython >= 3.11, pystate.c: DATA_STACK_CHUNK_SIZE
+WORD_BYTES: Final = 8
+CHUNK_BYTES: Final = 16 * 1024  # CPython >= 3.11, pystate.c: DATA_STACK_CHUNK_SIZE
+FIRST_CHUNK_BYTES: Final[int] = CHUNK_BYTES if native is None else native.FIRST_CHUNK_BYTES
 FRAME_HEADER_WORDS: Final = 10  # CPython 3.11-3.13, pycore_frame.h: FRAME_SPECIALS_SIZE, rounded up
 MAX_RESIDUE_SITES: Final = 1000
 LIMIT_HEADROOM_BYTES: Final = 64 * 1024  # room to handle a MemoryLimitExceeded
@@ -316,8 +318,9 @@ memory: Final = Memory()
 def stack_cost(frame: FrameType | None) -> tuple[int, int]:
     """The data-stack bytes and the depth of a stack, given its innermost frame.
 
-    CPython keeps Python frames in chunks of 16 KiB, a list of them per greenlet; how many there
-    are follows from the frames' sizes (locals, cells, value stack and a header, in words).
+    CPython keeps Python frames in chunks of 16 KiB, a list of them per greenlet, of which the native core makes
+    the first one smaller; how many there are follows from the frames' sizes (locals, cells, value stack
+    and a header, in words).
     """
     words = depth = 0
     while frame is not None:
@@ -326,8 +329,8 @@ def stack_cost(frame: FrameType | None) -> tuple[int, int]:
         words += code.co_stacksize + FRAME_HEADER_WORDS
         depth += 1
         frame = frame.f_back
-    chunks = -(-words * 8 // DATA_STACK_CHUNK_BYTES)
-    return chunks * DATA_STACK_CHUNK_BYTES, depth
+    beyond = max(0, words * WORD_BYTES - FIRST_CHUNK_BYTES)
+    return (FIRST_CHUNK_BYTES if depth else 0) + -(-beyond // CHUNK_BYTES) * CHUNK_BYTES, depth
 
 
 def _nanoseconds_per_allocation() -> float:

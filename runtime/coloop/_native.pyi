@@ -5,7 +5,10 @@ Built from `runtime/native` where there is a compiler; nobody but `_form.py` imp
 
 from ._coroutine import Coroutine
 from ._coroutine_state import CoroutineState as CoroutineState
+from ._line import JointWait as JointWait
+from ._line import WaitQueue as WaitQueue
 from ._memory import Ledger
+from ._passage import Passage as Passage
 from ._run import current as current
 from ._run import go as go
 from ._run import sleep as sleep

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from typing import Any, Final, Generic, TypeVar
 
 from ._errors import Closed, QueueEmpty, QueueFull, WaitTimeout
+from ._line import WaitQueue
 from ._scheduler import Scheduler, current_scheduler
 from ._shelter import shelter
-from ._sync import WaitQueue
 
 T = TypeVar("T")
 

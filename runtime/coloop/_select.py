@@ -28,8 +28,8 @@ from typing import Any, Final, TypeVar, overload
 
 from ._channel import Channel, Operation
 from ._errors import WaitTimeout
+from ._line import NOBODY, JointWait
 from ._scheduler import Scheduler, current_scheduler
-from ._sync import NOBODY, JointWait
 
 D = TypeVar("D")
 

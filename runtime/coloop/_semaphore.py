@@ -11,9 +11,9 @@ import itertools
 from typing import Final
 
 from ._errors import WaitTimeout
+from ._line import WaitQueue
 from ._scheduler import Scheduler, current_scheduler
 from ._shelter import shelter
-from ._sync import WaitQueue
 
 _ids: Final = itertools.count(1)
 

@@ -21,8 +21,8 @@ from types import FrameType, TracebackType
 from typing import Any, Final
 
 from ._errors import Closed, CoroutineError, NotRunning, WrongThread
+from ._line import WaitQueue
 from ._scheduler import Scheduler, current_scheduler
-from ._sync import WaitQueue
 
 _UNCATCHABLE: Final = frozenset({signal.SIGKILL, signal.SIGSTOP})
 

@@ -41,7 +41,8 @@ class CoroutinePicture:
         parent_id: who started it, if a coroutine did.
         spawned_at: where, as `file.py:12 in function`.
         waiting_on: what it waits for, if it waits.
-        where: the innermost place outside of the runtime; None in a light picture.
+        where: the innermost place outside of the runtime, or where it was started if it runs nothing else;
+            None in a light picture.
         age_s: since its start, on the scheduler's clock; up to its end for the dead.
         busy_s: how long it has run.
         switches: how many times it was switched to.
@@ -335,7 +336,7 @@ def picture_of(
     return _picture(
         scheduler,
         coroutine,
-        where=top_site(scheduler.frame_of(coroutine)),
+        where=top_site(scheduler.frame_of(coroutine)) or coroutine.spawned_at,
         stack_bytes=stack_bytes,
         frames=frames,
         sockets=sockets,

@@ -87,8 +87,8 @@ def _roots(scheduler: Scheduler, alive: Iterable[Coroutine]) -> list[Any]:
 
 
 def _held_by(scheduler: Scheduler, coroutine: Coroutine) -> list[Any]:
-    """What its frames hold, its context and deferred calls, and the mark that it is alive."""
-    held: list[Any] = [coroutine._defers, coroutine._value, coroutine.context]
+    """What its frames hold, its context and deferred calls, what it waits for, and the mark that it is alive."""
+    held: list[Any] = [coroutine._defers, coroutine._value, coroutine.context, coroutine._subject]
     if coroutine._greenlet is not None:
         held.append(coroutine._greenlet)
     frame = scheduler.frame_of(coroutine)

@@ -519,6 +519,11 @@ class Switching:
             worker.switch()
 
     @property
+    def idle_workers(self) -> int:
+        """How many greenlets are kept for the coroutines to come."""
+        return len(self._workers)
+
+    @property
     def ready_count(self) -> int:
         """How many coroutines could run at this moment."""
         return len(self._ready)

@@ -31,10 +31,10 @@ from ._address import Address
 from ._binding import SocketFile
 from ._errors import Timeout
 from ._kernel import told
+from ._line import WaitQueue
 from ._poller import READ, WRITE
 from ._snapshot import SocketPicture, TlsPicture
 from ._socket import LINGER_NAP_S, MAX_LINGER_NAP_S, NO_SIGPIPE, RECV_BYTES, Socket
-from ._sync import WaitQueue
 from ._threads import to_thread
 from ._timeouts import timeout as time_limit
 

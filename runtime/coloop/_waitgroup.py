@@ -10,8 +10,8 @@ import itertools
 from typing import Final
 
 from ._errors import WaitTimeout
+from ._line import WaitQueue
 from ._scheduler import current_scheduler
-from ._sync import WaitQueue
 
 _ids: Final = itertools.count(1)
 

@@ -20,11 +20,15 @@ state_init(State *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
+/* What can be part of a cycle, and what cannot: a collection visits each many times. */
 #define STATE_OBJECTS(what)                                                                                   \
-    what(self->scheduler) what(self->greenlet) what(self->state) what(self->verb) what(self->subject)         \
-    what(self->raise) what(self->value) what(self->interrupts) what(self->watchers) what(self->defers)        \
-    what(self->error) what(self->context) what(self->name) what(self->id) what(self->parent_id)               \
-    what(self->tally) what(self->site) what(self->code) what(self->limit)
+    what(self->scheduler) what(self->greenlet) what(self->subject) what(self->raise) what(self->value)        \
+    what(self->interrupts) what(self->watchers) what(self->defers) what(self->error) what(self->context)      \
+    what(self->tally) what(self->site)
+
+#define STATE_WORDS(what)                                                                                     \
+    what(self->state) what(self->verb) what(self->name) what(self->id) what(self->parent_id)                  \
+    what(self->code) what(self->limit)
 
 static int
 state_traverse(State *self, visitproc visit, void *arg)
@@ -37,6 +41,7 @@ static int
 state_clear(State *self)
 {
     STATE_OBJECTS(CLEAR)
+    STATE_WORDS(CLEAR)
     return 0;
 }
 
@@ -86,7 +91,46 @@ state_get_ended_at(State *self, void *_)
     return PyFloat_FromDouble(self->ended_at);
 }
 
+static PyObject *
+state_ended(State *self, void *_)
+{
+    return PyBool_FromLong(self->has_ended);
+}
+
+/* The context of one that has not needed any so far: made now, and given to whoever switches contexts. */
+static PyObject *
+make_context(State *self)
+{
+    if (((Switching *)self->scheduler)->running == self) {
+        PyObject *context = PyThreadState_Get()->context;
+        if (context)
+            return Py_NewRef(context);
+        context = PyContext_New();
+        if (context)
+            set_context(context);
+        return context;
+    }
+    PyObject *context = PyObject_GetAttr(self->greenlet, str.gr_context);
+    if (context == Py_None) {
+        Py_DECREF(context);
+        context = PyContext_New();
+        if (context && PyObject_SetAttr(self->greenlet, str.gr_context, context) < 0)
+            Py_CLEAR(context);
+    }
+    return context;
+}
+
+static PyObject *
+state_context(State *self, void *_)
+{
+    if (!self->context && !self->has_ended && self->greenlet)
+        self->context = make_context(self);
+    return PyErr_Occurred() ? NULL : Py_NewRef(self->context ? self->context : Py_None);
+}
+
 static PyGetSetDef state_getset[] = {
+    {"ended", (getter)state_ended, NULL, "Whether it is done, failed or cancelled.", NULL},
+    {"context", (getter)state_context, NULL, NULL, NULL},
     {"_tally", (getter)state_tally, NULL, NULL, NULL},
     {"_site", (getter)state_get_site, NULL, NULL, NULL},
     {"_ended_at", (getter)state_get_ended_at, NULL, NULL, NULL},
@@ -99,7 +143,7 @@ static PyMemberDef state_members[] = {
     OBJECT("_scheduler", scheduler), OBJECT("_greenlet", greenlet), OBJECT("_state", state),
     OBJECT("_verb", verb), OBJECT("_subject", subject), OBJECT("_raise", raise), OBJECT("_value", value),
     OBJECT("_interrupts", interrupts), OBJECT("_watchers", watchers), OBJECT("_defers", defers),
-    OBJECT("_error", error), OBJECT("context", context), OBJECT("name", name), OBJECT("id", id),
+    OBJECT("_error", error), OBJECT("name", name), OBJECT("id", id),
     OBJECT("parent_id", parent_id),
     {"busy_s", T_DOUBLE, offsetof(State, busy_s), 0, NULL},
     {"switches", T_PYSSIZET, offsetof(State, switches), 0, NULL},

@@ -27,7 +27,7 @@ bury(Switching *self, State *coroutine)
     if (coroutine->error)
         outcome = PyObject_GetAttrString((PyObject *)coroutine, "outcome");
     else if (!coroutine->value || coroutine->value == Py_None)
-        outcome = PyUnicode_InternFromString("NoneType");
+        outcome = Py_NewRef(str.NoneType);
     else
         outcome = PyObject_GetAttr((PyObject *)Py_TYPE(coroutine->value), str.name);
     if (!outcome)

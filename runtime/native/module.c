@@ -34,6 +34,10 @@ load_names(void)
         {&of.Tally, "coloop._memory", "Tally"},
         {&of.MonotonicClock, "coloop._clock", "MonotonicClock"},
         {&of.check_seconds, "coloop._timers", "check_seconds"},
+        {&of.foreign, "coloop._line", "foreign"},
+        {&of.either, "coloop._line", "either"},
+        {&of.nobody, "coloop._line", "NOBODY"},
+        {&of.closed_error, "coloop._passage", "closed_error"},
         {&of.memory, "coloop._memory", "memory"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -59,7 +63,7 @@ native_scheduler_or_none(PyObject *_, PyObject *__)
     return Py_NewRef(current ? current : Py_None);
 }
 
-static PyObject *
+PyObject *
 no_scheduler(void)
 {
     PyObject *module = PyImport_ImportModule("coloop._scheduler"); /* it has the words for it */
@@ -142,7 +146,8 @@ native_shoot(PyObject *_, PyObject *const *args, Py_ssize_t count)
         thread = PyThreadState_Next(thread);
     int instruction;
     PyCodeObject *code = thread ? innermost(thread, &instruction) : NULL;
-    int hit = code && !is_ours(code);
+    int handed = code == self->handed_code && instruction == self->handed_at;
+    int hit = code && !handed && !is_ours(code);
     Py_XDECREF(code);
     if (hit)
         PyThreadState_SetAsyncExc(self->thread_id, args[2]);
@@ -204,13 +209,15 @@ PyInit__native(void)
         {&str.bury, "bury"},
         {&str.name, "__name__"},
         {&str.now, "now"},
+        {&str.NoneType, "NoneType"},
+        {&str.gr_context, "gr_context"},
         {&str.sleep, "sleep"},
         {&str.wake, "wake"},
         {&str.expire, "expire"},
         {&str.call_failed, "call_failed"},
     };
     static int (*const parts[])(PyObject *) = {add_coroutine, add_timers, add_switching, add_spawning,
-                                              add_timing};
+                                              add_timing, add_stacks, add_line, add_channel};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
             return NULL;

@@ -6,17 +6,23 @@
        charging.c    what it costs, in time and heap           _switching.py
        timers.c      deadlines, soonest first                  _timers.py
        timing.c      when to wake whom                         _timing.py
+       stacks.c      where its Python frames lie
        graves.c      what is remembered of the dead            _snapshot.py
+       line.c        waiting in line                           _line.py
+       channel.c     what passes through a channel             _passage.py
+       arguments.c   the arguments of a call
        module.c      what Python imports                       _native.pyi
 
    The Python form is the reference, and the same tests run on both. Whatever is rare stays in Python and is
-   called from here: limits, what is said of a timeout, the order that a seed decides, the ledger, the report of a failure.
+   called from here: limits, what is said of a timeout, the order that a seed decides, the ledger, the report
+   of a failure.
 
    Three things differ from the Python form, because they must:
 
    * No bytecode runs here, so an exception from another thread (`kill`) cannot strike inside. It would
      strike in whatever Python code comes next, which may be another coroutine's. So each way in takes down
      `exposed` and then asks whether one is pending: if so it is raised here, before anything has changed.
+     And what is handed out to Python code is not lost on the threshold: see `hand_over`.
    * A spawn site is noted as a code object and an offset, without making a frame object.
    * The dead are remembered as C structures and become tuples when somebody looks.
 
@@ -44,13 +50,15 @@ typedef struct {
     PyObject *Coroutine, *default_name;
     PyObject *Cancelled, *Killed, *NotRunning;
     PyObject *trimmed, *calling_site, *Site, *make_callers_objects, *ours;
+    PyObject *foreign, *either, *nobody, *closed_error;
     PyObject *Tally, *memory, *MonotonicClock, *check_seconds;
 } Names;
 
 extern Names of;
 
 typedef struct {
-    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *settle, *outside, *bury, *name, *now;
+    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *settle, *outside, *bury, *name, *now, *NoneType,
+        *gr_context;
     PyObject *sleep, *wake, *expire, *call_failed;
 } Strings;
 
@@ -65,9 +73,10 @@ typedef struct {
     PyObject_HEAD
     PyObject *weakrefs;
     PyObject *scheduler, *greenlet, *state, *verb, *subject, *raise, *value, *interrupts, *watchers, *defers;
-    PyObject *error, *context, *name, *id, *parent_id;
-    PyObject *tally; /* made when somebody asks for it */
-    PyObject *site;  /* made from `code` when somebody asks for it */
+    PyObject *error, *name, *id, *parent_id;
+    PyObject *context; /* a copy of its parent's; made when somebody asks for it if the parent had none */
+    PyObject *tally;   /* made when somebody asks for it */
+    PyObject *site;    /* made from `code` when somebody asks for it */
     PyObject *code;
     int instruction;
     PyObject *limit;
@@ -137,7 +146,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *dict, *weakrefs;
-    PyObject *clock, *living, *workers, *unclaimed, *dice, *max_coroutines, *memory_limit;
+    PyObject *clock, *living, *unclaimed, *dice, *max_coroutines, *memory_limit;
     State *running, *exposed;
     Timers *timers;
     PyObject *waker, *expirer; /* its own methods, for timers to call */
@@ -146,6 +155,8 @@ typedef struct {
     PyObject *job_fn, *job_args, *job_kwargs;
     State **callers; /* NULL stands for the root */
     Py_ssize_t callers_count, callers_size;
+    PyObject **idle; /* workers */
+    Py_ssize_t idle_count, idle_size;
     Ring ready;
     Grave graves[KEPT_DEAD];
     Py_ssize_t buried;
@@ -154,6 +165,8 @@ typedef struct {
     double slice_end, running_since, charged_at;
     unsigned long thread_id;
     char is_monotonic;
+    const void *handed_code; /* where something was handed to a coroutine last; only compared */
+    int handed_at;
 } Switching;
 
 extern PyTypeObject SwitchingType;
@@ -203,6 +216,8 @@ PyObject *switch_to(PyObject *greenlet); /* new reference */
 PyObject *yield_now(Switching *self, PyObject *_);
 PyObject *checkpoint(Switching *self, PyObject *_);
 PyObject *park(Switching *self, PyObject *verb, PyObject *subject, PyObject *timeout_s);
+int wake(Switching *self, State *coroutine, PyObject *value);
+int interrupt(Switching *self, State *coroutine, PyObject *error);
 int check_thread(Switching *self, const char *what);
 int add_switching(PyObject *module);
 
@@ -223,8 +238,10 @@ PyObject *switching_dismiss_workers(Switching *self, PyObject *kept);
 int push_caller(Switching *self, State *caller);
 int serve_hirers(Switching *self);
 PyObject *take_error(void);
+void set_context(PyObject *context);
 PyCodeObject *innermost(PyThreadState *thread, int *instruction);
 int is_ours(PyCodeObject *code);
+PyObject *hand_over(Switching *self, PyObject *value);
 int add_spawning(PyObject *module);
 
 /* -- charging */
@@ -234,6 +251,14 @@ int charge_to(State *coroutine);
 int charge_switch(void);
 int make_objects(void);
 
+/* -- stacks */
+
+#define FIRST_CHUNK_BYTES 2048
+#define KEPT_CHUNKS 64 /* 1 MiB */
+
+void begin_small_stack(void);
+int add_stacks(PyObject *module);
+
 /* -- graves */
 
 int bury(Switching *self, State *coroutine);
@@ -241,6 +266,44 @@ void empty_grave(Grave *grave);
 int traverse_grave(Grave *grave, visitproc visit, void *arg);
 PyObject *switching_get_graves(Switching *self, void *_);
 
+/* -- lines and channels */
+
+typedef struct Node { /* one in line; `after` is NULL once he has left */
+    struct Node *before, *after;
+    PyObject *waiter; /* a State or a Joint */
+    PyObject *brings; /* of a Joint: number, line, what it brings there */
+} Node;
+
+typedef struct {
+    PyObject_HEAD
+    Node ends; /* the first comes after it, the last before it */
+} Line;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *what, *scheduler;
+    State *coroutine; /* NULL unless it waits */
+} Joint;
+
+extern PyTypeObject LineType, JointType;
+
+static inline int
+line_is_empty(Line *line)
+{
+    return line->ends.after == &line->ends;
+}
+
+Line *new_line(void);
+PyObject *line_serve(Line *self, Switching *here, PyObject *value);
+PyObject *line_wait(Line *self, Switching *here, PyObject *verb, PyObject *subject, PyObject *timeout_s,
+                    PyObject *brings);
+int add_line(PyObject *module);
+int add_channel(PyObject *module);
+
+int take_arguments(const char *function, const char *const *parameters, Py_ssize_t required, PyObject *const *args,
+                   Py_ssize_t count, PyObject *names, PyObject **given);
+
+PyObject *no_scheduler(void); /* raises */
 int load_names(void);
 
 #pragma GCC visibility pop

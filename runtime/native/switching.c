@@ -280,6 +280,29 @@ misused:
     return NULL;
 }
 
+/* The wait of `coroutine`, which waits, ends with `value`. */
+int
+wake(Switching *self, State *coroutine, PyObject *value)
+{
+    Py_XSETREF(coroutine->value, Py_NewRef(value));
+    return make_ready(self, coroutine);
+}
+
+/* Raise `error` at the wait of `coroutine`, or at its next one. */
+int
+interrupt(Switching *self, State *coroutine, PyObject *error)
+{
+    if (coroutine->state == of.waiting) {
+        Py_XSETREF(coroutine->raise, Py_NewRef(error));
+        return make_ready(self, coroutine);
+    }
+    if (coroutine->has_ended)
+        return 0;
+    if (!coroutine->interrupts || coroutine->interrupts == Py_None)
+        Py_XSETREF(coroutine->interrupts, PyList_New(0));
+    return coroutine->interrupts ? PyList_Append(coroutine->interrupts, error) : -1;
+}
+
 static PyObject *
 switching_wake(Switching *self, PyObject *const *args, Py_ssize_t count)
 {
@@ -290,8 +313,7 @@ switching_wake(Switching *self, PyObject *const *args, Py_ssize_t count)
     State *coroutine = (State *)args[0];
     if (coroutine->state != of.waiting)
         Py_RETURN_FALSE;
-    Py_XSETREF(coroutine->value, Py_NewRef(count > 1 ? args[1] : Py_None));
-    if (make_ready(self, coroutine) < 0)
+    if (wake(self, coroutine, count > 1 ? args[1] : Py_None) < 0)
         return NULL;
     Py_RETURN_TRUE;
 }
@@ -303,17 +325,8 @@ switching_interrupt(Switching *self, PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_TypeError, "interrupt takes a coroutine and an exception");
         return NULL;
     }
-    State *coroutine = (State *)args[0];
-    if (coroutine->state == of.waiting) {
-        Py_XSETREF(coroutine->raise, Py_NewRef(args[1]));
-        if (make_ready(self, coroutine) < 0)
-            return NULL;
-    } else if (!coroutine->has_ended) {
-        if (!coroutine->interrupts || coroutine->interrupts == Py_None)
-            Py_XSETREF(coroutine->interrupts, PyList_New(0));
-        if (!coroutine->interrupts || PyList_Append(coroutine->interrupts, args[1]) < 0)
-            return NULL;
-    }
+    if (interrupt(self, (State *)args[0], args[1]) < 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 
@@ -393,13 +406,12 @@ switching_init(Switching *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->max_coroutines, Py_NewRef(max_coroutines));
     Py_XSETREF(self->memory_limit, Py_NewRef(memory_limit));
     Py_XSETREF(self->living, PyDict_New());
-    Py_XSETREF(self->workers, PyList_New(0));
     Py_XSETREF(self->unclaimed, PyList_New(0));
     Py_XSETREF(self->root, (PyObject *)PyGreenlet_GetCurrent());
     Py_XSETREF(self->timers, (Timers *)PyObject_CallNoArgs((PyObject *)&TimersType));
     Py_XSETREF(self->waker, PyObject_GetAttr((PyObject *)self, str.wake));
     Py_XSETREF(self->expirer, PyObject_GetAttr((PyObject *)self, str.expire));
-    if (!self->living || !self->workers || !self->unclaimed || !self->root || !self->timers || !self->waker ||
+    if (!self->living || !self->unclaimed || !self->root || !self->timers || !self->waker ||
         !self->expirer)
         return -1;
     Py_XSETREF(self->dice, dice == Py_None ? NULL : Py_NewRef(dice));
@@ -419,7 +431,7 @@ check_thread(Switching *self, const char *what)
 }
 
 #define SWITCHING_OBJECTS(what)                                                                               \
-    what(self->dict) what(self->clock) what(self->living) what(self->workers) what(self->unclaimed)           \
+    what(self->dict) what(self->clock) what(self->living) what(self->unclaimed)           \
     what(self->dice) what(self->max_coroutines) what(self->memory_limit) what(self->running)                \
     what(self->exposed) what(self->root) what(self->hirer) what(self->job) what(self->job_fn)                 \
     what(self->job_args) what(self->job_kwargs) what(self->timers) what(self->waker) what(self->expirer)
@@ -432,6 +444,8 @@ switching_traverse(Switching *self, visitproc visit, void *arg)
         Py_VISIT(self->ready.items[(self->ready.first + i) & (self->ready.size - 1)]);
     for (Py_ssize_t i = 0; i < self->callers_count; i++)
         Py_VISIT(self->callers[i]);
+    for (Py_ssize_t i = 0; i < self->idle_count; i++)
+        Py_VISIT(self->idle[i]);
     for (Py_ssize_t i = 0; i < KEPT_DEAD; i++) {
         if (traverse_grave(&self->graves[i], visit, arg))
             return -1;
@@ -447,6 +461,8 @@ switching_clear(Switching *self)
         Py_DECREF(ring_pop(&self->ready));
     while (self->callers_count)
         Py_XDECREF(self->callers[--self->callers_count]);
+    while (self->idle_count)
+        Py_DECREF(self->idle[--self->idle_count]);
     for (Py_ssize_t i = 0; i < KEPT_DEAD; i++)
         empty_grave(&self->graves[i]);
     return 0;
@@ -461,6 +477,7 @@ switching_dealloc(Switching *self)
     switching_clear(self);
     PyMem_Free(self->ready.items);
     PyMem_Free(self->callers);
+    PyMem_Free(self->idle);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -470,10 +487,17 @@ switching_get_ready_count(Switching *self, void *_)
     return PyLong_FromSsize_t(self->ready.count);
 }
 
+static PyObject *
+switching_get_idle_workers(Switching *self, void *_)
+{
+    return PyLong_FromSsize_t(self->idle_count);
+}
+
 static PyGetSetDef switching_getset[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {"graves", (getter)switching_get_graves, NULL, NULL, NULL},
     {"ready_count", (getter)switching_get_ready_count, NULL, NULL, NULL},
+    {"idle_workers", (getter)switching_get_idle_workers, NULL, NULL, NULL},
     {NULL},
 };
 
@@ -495,7 +519,6 @@ static PyMemberDef switching_members[] = {
     FIELD("charged_at", T_DOUBLE, charged_at),
     FIELD("thread_id", T_ULONG, thread_id),
     FIELD("_slice_left", T_PYSSIZET, slice_left),
-    FIELD("_workers", T_OBJECT, workers),
     FIELD("_unclaimed", T_OBJECT, unclaimed),
     FIELD("_root", T_OBJECT, root),
     FIELD("__dictoffset__", T_PYSSIZET, dict),

@@ -221,7 +221,9 @@ def test_one_that_is_killed_on_its_way_into_the_wait_has_not_come_or_breaks_it(
         if not struck:
             break
     assert not struck
-    assert seen == {"left it", "reset"}
+    assert seen == (
+        {"reset"} if coloop.FORM == "native" else {"left it", "reset"}
+    )  # there the way in is one step
 
 
 # -- mistakes ------------------------------------------------------------------------------------

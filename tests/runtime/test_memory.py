@@ -574,7 +574,7 @@ def deep(frames: int) -> None:
 def test_a_deeper_stack_costs_more_and_the_dead_have_none() -> None:
     shallow, deeper = go(deep, 0), go(deep, 600)
     assert deeper.account.frames == shallow.account.frames + 600
-    assert deeper.account.stack_bytes >= shallow.account.stack_bytes + memory_module.DATA_STACK_CHUNK_BYTES
+    assert deeper.account.stack_bytes >= shallow.account.stack_bytes + memory_module.CHUNK_BYTES
     for child in (shallow, deeper):
         child.resume()
         child.join()

@@ -72,7 +72,7 @@ def play(main: Callable[[], None], seed: int | None) -> None:
 
 def nobody_in_line(*channels: Channel[Any]) -> bool:
     """Not even one that does not count any more."""
-    return not any(channel._senders._line or channel._receivers._line for channel in channels)
+    return all(channel._senders.is_empty() and channel._receivers.is_empty() for channel in channels)
 
 
 # -- channels and select, step by step -----------------------------------------------------------
@@ -790,7 +790,7 @@ class Patient:
     @property
     def leaves_no_trace(self) -> bool:
         """Of the first wait, when that is over."""
-        return nobody_in_line(self.a, self.b, self.full) and not self.event._waiters._line
+        return nobody_in_line(self.a, self.b, self.full) and self.event._waiters.is_empty()
 
 
 class PatientModel:

@@ -31,7 +31,7 @@ coroutine = pytest.mark.coroutine
 
 def nobody_in_line(*channels: Channel[Any]) -> bool:
     """Not even one that does not count any more."""
-    return not any(channel._senders._line or channel._receivers._line for channel in channels)
+    return all(channel._senders.is_empty() and channel._receivers.is_empty() for channel in channels)
 
 
 def full() -> Channel[Any]:
@@ -498,6 +498,7 @@ def test_one_that_was_served_and_then_cancelled_has_what_it_was_given() -> None:
 
 
 @coroutine
+@pytest.mark.skipif(coloop.FORM == "native", reason="in the native core it leaves all lines in one step")
 def test_a_kill_while_it_leaves_the_lines_leaves_nothing_that_counts() -> None:
     """From another thread it strikes anywhere, also between the first line and the second."""
 
@@ -506,7 +507,8 @@ def test_a_kill_while_it_leaves_the_lines_leaves_nothing_that_counts() -> None:
             raise Killed("struck")
 
     a, b = Channel[int](), Channel[int]()
-    a._receivers._line = StruckLine()
+    line: Any = a._receivers
+    line._line = StruckLine()
 
     def child() -> Any:
         try:

@@ -172,7 +172,7 @@ def test_from_the_wake_up_to_the_block_a_kill_does_not_strike(kill_inside: KillI
         if not struck:
             break
     assert not struck
-    assert place > 2
+    assert place > 1
 
 
 # -- mistakes ------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def test_it_does_what_a_number_and_a_line_do(
                 wait_until_idle()
                 assert {child.state for child in served} <= {"done"}
             assert semaphore.value == free
-            assert [each for each in semaphore._waiters._line if each.state == "waiting"] == line
+            assert list(semaphore._waiters) == line
         for child in line:
             child.cancel()
         wait_until_idle()

@@ -55,7 +55,7 @@ def test_all_are_woken_or_none(kill_inside: KillInside) -> None:
         event.set()
         for waiter in waiters:
             assert waiter.join()
-    assert place > 3
+    assert place > (0 if coloop.FORM == "native" else 3)  # there a line is one call into C
     assert states != {"waiting"}
 
 

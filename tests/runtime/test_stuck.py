@@ -42,6 +42,16 @@ def test_whoever_waits_for_what_somebody_has_is_not() -> None:
         handle.cancel()
 
 
+def test_what_one_waits_for_who_will_wake_by_himself_is_not_lost() -> None:
+    """He has it, also if no Python code of his says so."""
+    channel: Channel[int] = Channel()
+    go(channel.receive, timeout=3600, name="patient")
+    go(channel.receive, name="other")
+    del channel
+    assert stuck() == []
+    cancel_all()
+
+
 def test_who_waits_for_one_that_is_stuck_is_stuck_too() -> None:
     def nobody() -> None:
         Channel[int]().receive()

@@ -590,7 +590,7 @@ def test_idle_greenlets_are_few() -> None:
     for child in children:
         child.join()
     wait_until_idle()
-    assert len(current_scheduler()._workers) <= scheduler_module.MAX_IDLE_WORKERS
+    assert current_scheduler().idle_workers <= scheduler_module.MAX_IDLE_WORKERS
 
 
 @pytest.mark.coroutine

@@ -1,179 +1,14 @@
-"""First come, first served; and whose wait is over, for whatever reason, is not in line any more."""
+"""An event wakes all who wait for it, and stays set until it is cleared."""
 
 from typing import Any
 
 import pytest
 
 import coloop
-from coloop import Cancelled, Closed, Event, Timeout, current_scheduler, go, run, sleep, to_thread
-from coloop._sync import NOBODY, JointWait, WaitQueue
+from coloop import Event, Timeout, current_scheduler, go, run, sleep, to_thread
 from coloop.testing import MockClock, wait_until_idle
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("mock_clock")]
-
-
-# -- the line ------------------------------------------------------------------------------------
-
-
-def test_the_line_is_served_in_order_and_hands_over_what_each_brought() -> None:
-    line, scheduler, log = WaitQueue(), current_scheduler(), []
-
-    def child(i: int) -> None:
-        log.append((i, line.wait("wait in", "line", brings=i * 10)))
-
-    children = [go(child, i) for i in range(3)]
-    assert len(line) == 3
-    for i in range(3):
-        first = line.first(scheduler)
-        assert first is children[i]
-        assert line.brought_by(first) == i * 10
-        scheduler.wake(first, "served")
-    assert (len(line), line.first(scheduler)) == (0, None)
-    wait_until_idle()
-    assert log == [(0, "served"), (1, "served"), (2, "served")]
-
-
-@pytest.mark.parametrize("leave", ["cancel", "throw", "timeout"])
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_who_leaves_early_is_out_of_the_line_at_once(leave: str, place: int, mock_clock: MockClock) -> None:
-    line, scheduler = WaitQueue(), current_scheduler()
-    children = [
-        go(line.wait, "wait in", "line", 1.0 if leave == "timeout" and i == place else None) for i in range(3)
-    ]
-    leaver = children.pop(place)
-    if leave == "cancel":
-        leaver.cancel()
-    elif leave == "throw":
-        leaver.throw(Closed("x"))
-    else:
-        mock_clock.advance(1)
-        go(lambda: None)
-        leaver.join(timeout=0)
-    assert len(line) == 2
-    for child in children:
-        assert line.first(scheduler) is child
-        scheduler.wake(child)
-    assert line.first(scheduler) is None
-    leaver.join()
-
-
-def test_all_are_woken_or_interrupted_in_order() -> None:
-    line, log = WaitQueue(), []
-
-    def child(i: int) -> None:
-        try:
-            log.append((i, line.wait("wait in", "line")))
-        except Closed as error:
-            log.append((i, error))
-
-    for end in (lambda: line.wake_all("woken"), lambda: line.interrupt_all(lambda: Closed("x"))):
-        for i in range(3):
-            go(child, i)
-        end()
-        wait_until_idle()
-    assert log[:3] == [(i, "woken") for i in range(3)]
-    assert [(i, str(error)) for i, error in log[3:]] == [(i, "x") for i in range(3)]
-    assert len({id(error) for _, error in log[3:]}) == 3
-
-
-def test_one_that_was_interrupted_already_is_not_interrupted_again() -> None:
-    line, log = WaitQueue(), []
-
-    def child() -> None:
-        try:
-            line.wait("wait in", "line")
-        except Cancelled:
-            sleep(1)
-            log.append("cleaned up undisturbed")
-
-    waiting = go(child)
-    waiting.cancel()
-    line.interrupt_all(lambda: Closed("x"))
-    waiting.join()
-    assert log == ["cleaned up undisturbed"]
-
-
-def test_serving_hands_over_both_ways() -> None:
-    line, scheduler = WaitQueue(), current_scheduler()
-    assert line.serve(scheduler, "to nobody") is NOBODY
-    children = [go(line.wait, "wait in", "line", brings=brings) for brings in (None, "b")]
-    assert [line.serve(scheduler, i) for i in range(2)] == [None, "b"]
-    assert line.serve(scheduler) is NOBODY
-    assert [child.result() for child in children] == [0, 1]
-
-
-# -- in several lines ----------------------------------------------------------------------------
-
-
-def stand_in(*lines: WaitQueue) -> Any:
-    places = [(number, line, f"brought to {number}") for number, line in enumerate(lines)]
-    return go(JointWait(["this", "that"]).wait, "wait for", places, None)
-
-
-def test_who_is_served_in_one_line_is_out_of_all() -> None:
-    lines, scheduler = [WaitQueue() for _ in range(3)], current_scheduler()
-    child = stand_in(*lines)
-    assert child.waiting_on == "wait for this or that"
-    assert [len(line) for line in lines] == [1, 1, 1]
-    assert lines[1].serve(scheduler, "served") == "brought to 1"
-    assert [len(line) for line in lines] == [0, 0, 0]
-    assert [line.serve(scheduler) for line in lines] == [NOBODY] * 3
-    assert child.result() == (1, "served", None)
-
-
-def test_in_each_line_it_has_the_place_in_which_it_came() -> None:
-    line, other, scheduler = WaitQueue(), WaitQueue(), current_scheduler()
-    before, joint, after = (
-        go(line.wait, "wait in", "line"),
-        stand_in(other, line),
-        go(line.wait, "wait in", "line"),
-    )
-    for i in range(3):
-        line.serve(scheduler, i)
-    assert (before.result(), joint.result(), after.result()) == (0, (1, 1, None), 2)
-
-
-def test_all_are_woken_or_interrupted_whether_in_one_line_or_in_several() -> None:
-    line, other = WaitQueue(), WaitQueue()
-    children = [stand_in(line, other), go(line.wait, "wait in", "line")]
-    line.wake_all("woken")
-    assert [child.result() for child in children] == [(0, "woken", None), "woken"]
-    children = [stand_in(line, other), go(line.wait, "wait in", "line")]
-    line.interrupt_all(lambda: Closed("x"))
-    number, value, error = children[0].result()
-    assert (number, value, str(error)) == (0, None, "x")
-    with pytest.raises(Closed, match="x"):
-        children[1].result()
-
-
-@pytest.mark.parametrize("leave", ["cancel", "throw"])
-def test_who_leaves_early_is_out_of_all_lines_at_once(leave: str) -> None:
-    lines = [WaitQueue() for _ in range(2)]
-    child = stand_in(*lines)
-    child.cancel() if leave == "cancel" else child.throw(Closed("x"))
-    assert [line.serve(current_scheduler()) for line in lines] == [NOBODY] * 2
-    child.join()
-    assert [list(line._line) for line in lines] == [[], []]
-
-
-# -- misuse --------------------------------------------------------------------------------------
-
-
-def test_a_line_belongs_to_one_scheduler() -> None:
-    event = Event()
-    child = go(event.wait)
-
-    def elsewhere() -> None:
-        with pytest.raises(coloop.WrongThread, match="waits here for somebody on its own thread"):
-            run(event.set)
-
-    to_thread(elsewhere)
-    assert (child.state, event.is_set()) == ("waiting", False)
-    event.set()
-    child.join()
-
-
-# -- events --------------------------------------------------------------------------------------
 
 
 def test_setting_an_event_wakes_all_who_wait_in_order() -> None:
@@ -244,6 +79,20 @@ def test_its_repr_tells_state_and_waiters() -> None:
     event.set()
     child.join()
     assert repr(event) == f"<Event#{event.id} set, 0 waiting>"
+
+
+def test_an_event_belongs_to_one_scheduler() -> None:
+    event = Event()
+    child = go(event.wait)
+
+    def elsewhere() -> None:
+        with pytest.raises(coloop.WrongThread, match="waits here for somebody on its own thread"):
+            run(event.set)
+
+    to_thread(elsewhere)
+    assert (child.state, event.is_set()) == ("waiting", False)
+    event.set()
+    child.join()
 
 
 def test_a_bad_limit_leaves_nobody_in_line() -> None:
