@@ -15,7 +15,8 @@
        docs.h        what `help` says                          _switching.py
 
    The Python form is the reference, and the same tests run on both. Whatever is rare stays in Python and is
-   called from here: limits, what is said of a timeout, the order that a seed decides, the ledger, the report of a failure.
+   called from here: limits, what is said of a timeout, the order that a seed decides, the ledger, the report
+   of a failure.
 
    Three things differ from the Python form, because they must:
 
