@@ -60,7 +60,7 @@ class Socket(Endpoint):
         sent: bytes given to the kernel so far.
     """
 
-    __slots__ = ("_ahead", "_read_ended", "_reset", "_write_ended", "peer", "received", "sent")
+    __slots__ = ("_reset", "peer")
 
     def __init__(
         self,
@@ -72,11 +72,7 @@ class Socket(Endpoint):
     ) -> None:
         super().__init__(raw, role, local, file)
         self.peer = peer
-        self.received = 0
-        self.sent = 0
-        self._ahead = bytearray()
-        self._read_ended: str | None = None
-        self._write_ended: str | None = None
+        self._plain = type(self) is Socket  # others have their own ways
         self._reset = False
 
     # -- receiving -------------------------------------------------------------------------------
@@ -236,13 +232,12 @@ class Socket(Endpoint):
     def _from_kernel(self, call: Callable[..., T], *args: object) -> T:
         """What `call(*args)` takes from the kernel, as soon as there is anything, or the end."""
         self._check_receiving()
-        watch = self._watch
         while True:
-            if watch.readable:
+            if self._readable:
                 try:
                     return call(*args)
                 except BlockingIOError:
-                    watch.readable = False
+                    self._readable = False
                 except OSError as error:
                     raise self._failure(error) from None
             self._wait(READ, "recv")
@@ -257,8 +252,8 @@ class Socket(Endpoint):
             self._meet_the_end()
             if self._read_ended is None:
                 self._read_ended = f"{BY_PEER}{self._peer_text}"
-        elif count < asked and self._watch.short_is_drained:
-            self._watch.readable = False
+        elif count < asked and self._short_is_drained:
+            self._readable = False
         self.received += count
 
     def _meet_the_end(self) -> None:
@@ -350,14 +345,13 @@ class Socket(Endpoint):
 
     def _to_kernel(self, call: Callable[..., int], *args: object) -> int:
         """How many bytes `call(*args)` gave to the kernel, as soon as it takes any."""
-        watch = self._watch
         while True:
             self._check_sending()
-            if watch.writable:
+            if self._writable:
                 try:
                     count = call(*args)
                 except BlockingIOError:
-                    watch.writable = False
+                    self._writable = False
                 except OSError as error:
                     raise self._failure(error) from None
                 else:
