@@ -3,20 +3,30 @@
 Built from `runtime/native` where there is a compiler; nobody but `_form.py` imports it.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from ._coroutine import Coroutine
 from ._coroutine_state import CoroutineState as CoroutineState
 from ._memory import Ledger
+from ._poller import EpollPoller as EpollPoller
 from ._run import current as current
 from ._run import go as go
 from ._run import yield_now as yield_now
 from ._scheduler import Scheduler
 from ._switching import Switching as Switching
+from ._wire import Wire as Wire
+
+_Method = TypeVar("_Method", bound=Callable[..., object])
 
 def set_current(scheduler: Scheduler | None) -> None:
     """From now on `scheduler` is the one of this thread."""
 
 def scheduler_or_none() -> Scheduler | None:
     """The scheduler of this thread."""
+
+def quick(method: _Method) -> _Method:
+    """`method` of a wire, with a quick way for what is usual; `recv`, `send` and `sendall` have one."""
 
 def set_ledger(ledger: Ledger | None) -> None:
     """From now on `ledger` is told who has run; None charges nobody."""

@@ -20,9 +20,14 @@ import os
 import select
 import selectors
 import threading
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from ._wire import Wire as Wire  # noqa: PLC0414 - mypy wants it said
+from ._form import native
+
+if TYPE_CHECKING or native is None:
+    from ._wire import Wire as Wire  # noqa: PLC0414 - mypy wants it said
+else:
+    Wire = native.Wire
 
 READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
@@ -66,7 +71,7 @@ class Poller(Protocol):
 def open_poller() -> Poller:
     """The best backend here: epoll if there is one, unless `COLOOP_POLLER=selectors` asks for the portable one."""
     if hasattr(select, "epoll") and os.environ.get("COLOOP_POLLER") != "selectors":
-        return EpollPoller()
+        return EpollPoller() if native is None else native.EpollPoller()
     return SelectorsPoller()
 
 

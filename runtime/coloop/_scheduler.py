@@ -357,8 +357,7 @@ class Scheduler(Switching):
         began = perf_counter()
         woken = self._poll()
         self._handover.polled(began, perf_counter())
-        for waiter in woken:
-            self.wake(waiter)
+        self.wake_each(woken)
         self._fire_timers()
         if self.ready_count:
             self._stall_told = frozenset()

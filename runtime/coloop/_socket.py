@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from ._address import Address, AddressLike, address_of
 from ._binding import SocketFile
-from ._endpoint import Endpoint
+from ._endpoint import Endpoint, quick
 from ._errors import Closed
 from ._kernel import kernel_state, reason, tcp_state, told, unread_bytes, unsent_bytes
 from ._poller import READ, WRITE
@@ -77,6 +77,7 @@ class Socket(Endpoint):
 
     # -- receiving -------------------------------------------------------------------------------
 
+    @quick
     def recv(self, n: int = RECV_BYTES, timeout: float | None = None) -> bytes:
         """What has come, at least one byte and at most `n`; parks while there is nothing.
 
@@ -265,6 +266,7 @@ class Socket(Endpoint):
 
     # -- sending ---------------------------------------------------------------------------------
 
+    @quick
     def send(self, data: bytes | bytearray | memoryview, timeout: float | None = None) -> int:
         """Give the kernel what it takes of `data`; parks while it takes nothing.
 
@@ -279,6 +281,7 @@ class Socket(Endpoint):
         """
         return self._writing(timeout, self._give, data)
 
+    @quick
     def sendall(self, data: bytes | bytearray | memoryview, timeout: float | None = None) -> None:
         """Give all of `data` to the kernel; parks as long as the peer is slow to read.
 

@@ -1,6 +1,9 @@
 """One descriptor: what the kernel said of it, who waits for it, and who may use it.
 
-A socket is its own entry in the poller: all that a read or a write looks at lies in this one object.
+All that a read or a write looks at before it asks the kernel lies in this one object, because the native
+form of it is a C structure, whose hot path is one call into C (`native/wire.c`): try, and park when there
+is nothing. That path is for what is usual. Whatever is not (a limit of time, TLS, datagrams, an end, a
+fault, a second reader) it leaves to the Python methods, which say what is right (`_endpoint.quick`).
 """
 
 from __future__ import annotations

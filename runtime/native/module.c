@@ -192,7 +192,9 @@ PyInit__native(void)
         {&str.name, "__name__"},
         {&str.now, "now"},
     };
-    static int (*const parts[])(PyObject *) = {add_coroutine, add_switching, add_spawning};
+    static int (*const parts[])(PyObject *) = {
+        add_coroutine, add_switching, add_spawning, add_wire, add_poller,
+    };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
             return NULL;

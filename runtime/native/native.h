@@ -5,6 +5,8 @@
        spawning.c    starting and ending one                   _switching.py
        charging.c    what it costs, in time and heap           _switching.py
        graves.c      what is remembered of the dead            _snapshot.py
+       poller.c      which descriptors are ready               _poller.py
+       wire.c        reading and writing a plain socket        _wire.py, _socket.py
        module.c      what Python imports                       _native.pyi
 
    The Python form is the reference, and the same tests run on both. Whatever is rare stays in Python and is
@@ -195,6 +197,42 @@ int bury(Switching *self, State *coroutine);
 void empty_grave(Grave *grave);
 int traverse_grave(Grave *grave, visitproc visit, void *arg);
 PyObject *switching_get_graves(Switching *self, void *_);
+
+/* -- descriptors */
+
+struct Poller;
+
+typedef struct {
+    PyObject_HEAD
+    Switching *scheduler;  /* of an endpoint */
+    struct Poller *poller; /* the native one, while it watches this */
+    PyObject *read_waiter, *write_waiter, *reader, *writer, *closed_by, *read_ended, *write_ended, *ahead;
+    Py_ssize_t received, sent;
+    int fd;
+    char readable, writable, short_is_drained, plain;
+} Wire;
+
+typedef struct Poller {
+    PyObject_HEAD
+    PyObject *dict, *bell;
+    Wire **wires; /* by number */
+    Py_ssize_t waiting;
+    int size, epoll, bell_fd, rope;
+} Poller;
+
+extern PyTypeObject WireType;
+
+/* What was never set, and what was set to None, is not there. */
+static inline int
+there(PyObject *object)
+{
+    return object && object != Py_None;
+}
+
+int expect(Wire *wire, int is_reading, PyObject *waiter);
+void withdraw(Wire *wire, int is_reading);
+int add_poller(PyObject *module);
+int add_wire(PyObject *module);
 
 int load_names(void);
 

@@ -308,6 +308,22 @@ switching_wake(Switching *self, PyObject *const *args, Py_ssize_t count)
 }
 
 static PyObject *
+switching_wake_each(Switching *self, PyObject *waiters)
+{
+    if (!PyList_Check(waiters)) {
+        PyErr_SetString(PyExc_TypeError, "wake_each takes a list of coroutines");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(waiters); i++) {
+        PyObject *waiter = PyList_GET_ITEM(waiters, i), *woken = switching_wake(self, &waiter, 1);
+        if (!woken)
+            return NULL;
+        Py_DECREF(woken);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 switching_interrupt(Switching *self, PyObject *const *args, Py_ssize_t count)
 {
     if (count != 2 || !IS_STATE(args[0])) {
@@ -513,6 +529,7 @@ static PyMethodDef switching_methods[] = {
     {"go", (PyCFunction)(void (*)(void))switching_go, METH_VARARGS | METH_KEYWORDS, NULL},
     {"park", (PyCFunction)(void (*)(void))switching_park, METH_FASTCALL | METH_KEYWORDS, NULL},
     {"wake", (PyCFunction)(void (*)(void))switching_wake, METH_FASTCALL, NULL},
+    {"wake_each", (PyCFunction)switching_wake_each, METH_O, NULL},
     {"interrupt", (PyCFunction)(void (*)(void))switching_interrupt, METH_FASTCALL, NULL},
     {"yield_now", (PyCFunction)yield_now, METH_NOARGS, NULL},
     {"checkpoint", (PyCFunction)checkpoint, METH_NOARGS, NULL},

@@ -11,15 +11,25 @@ from pathlib import Path
 
 import pytest
 
+from coloop._form import native
 from coloop._poller import READ, WRITE, EpollPoller, Poller, SelectorsPoller, Wire, _bounded, open_poller
 
 Pair = tuple[socket.socket, socket.socket]
 
-needs_epoll = pytest.mark.skipif(not hasattr(select, "epoll"), reason="no epoll here")
+EPOLLS = [EpollPoller, *([] if native is None else [native.EpollPoller])] if hasattr(select, "epoll") else []
 
 
-@pytest.fixture(params=[pytest.param(EpollPoller, marks=needs_epoll), SelectorsPoller])
+@pytest.fixture(
+    params=[*EPOLLS, SelectorsPoller], ids=lambda backend: f"{backend.__module__}.{backend.__name__}"
+)
 def poller(request: pytest.FixtureRequest) -> Iterator[Poller]:
+    poller: Poller = request.param()
+    yield poller
+    poller.close()
+
+
+@pytest.fixture(params=EPOLLS, ids=lambda backend: backend.__module__)
+def epoll(request: pytest.FixtureRequest) -> Iterator[Poller]:
     poller: Poller = request.param()
     yield poller
     poller.close()
@@ -152,27 +162,21 @@ def test_a_reset_ends_both_waits(poller: Poller, tcp_pair: Pair) -> None:
     assert set(poller.poll(1)) == {"reader", "writer"}
 
 
-@needs_epoll
-def test_after_a_hang_up_a_short_read_proves_nothing(pair: Pair) -> None:
-    poller = EpollPoller()
-    wire = drained(poller, pair[0])
+def test_after_a_hang_up_a_short_read_proves_nothing(epoll: Poller, pair: Pair) -> None:
+    wire = drained(epoll, pair[0])
     pair[1].send(b"last words")
-    poller.poll(0)
+    epoll.poll(0)
     assert wire._short_is_drained
     pair[1].shutdown(socket.SHUT_WR)
-    poller.poll(0)
+    epoll.poll(0)
     assert not wire._short_is_drained
-    poller.close()
 
 
-@needs_epoll
-def test_after_an_urgent_byte_a_short_read_proves_nothing(tcp_pair: Pair) -> None:
-    poller = EpollPoller()
-    wire = drained(poller, tcp_pair[0])
+def test_after_an_urgent_byte_a_short_read_proves_nothing(epoll: Poller, tcp_pair: Pair) -> None:
+    wire = drained(epoll, tcp_pair[0])
     tcp_pair[1].send(b"!", socket.MSG_OOB)
-    poller.poll(1)
+    epoll.poll(1)
     assert not wire._short_is_drained
-    poller.close()
 
 
 def test_forgetting_gives_back_those_who_still_wait(poller: Poller, pair: Pair) -> None:
@@ -239,14 +243,11 @@ def test_a_number_is_watched_once(poller: Poller, pair: Pair) -> None:
         watched(poller, pair[0])
 
 
-@needs_epoll
-def test_what_cannot_be_watched_leaves_no_trace() -> None:
-    poller = EpollPoller()
+def test_what_cannot_be_watched_leaves_no_trace(epoll: Poller) -> None:
     with open(os.devnull) as regular:  # noqa: PTH123 - any descriptor that epoll refuses
         for _ in range(2):
             with pytest.raises(PermissionError):
-                poller.register(Wire(regular.fileno()))
-    poller.close()
+                epoll.register(Wire(regular.fileno()))
 
 
 def test_a_ring_from_another_thread_ends_the_wait(poller: Poller) -> None:
@@ -322,5 +323,5 @@ def test_the_environment_chooses_the_portable_backend(monkeypatch: pytest.Monkey
     poller.close()
     monkeypatch.delenv("COLOOP_POLLER")
     poller = open_poller()
-    assert isinstance(poller, EpollPoller) == hasattr(select, "epoll")
+    assert type(poller) is (EPOLLS or [SelectorsPoller])[-1]
     poller.close()

@@ -184,6 +184,17 @@ def test_an_interrupt_behind_a_wake_is_kept_for_the_next_wait() -> None:
 
 
 @pytest.mark.coroutine
+def test_many_are_woken_in_order_and_who_waits_no_more_is_passed_over() -> None:
+    told: list[int] = []
+    waiting = [go(lambda n=n: (suspend(), told.append(n))) for n in range(4)]
+    waiting[1].resume()
+    current_scheduler().wake_each([waiting[3], waiting[1], waiting[0], waiting[0]])
+    waiting[2].resume()
+    yield_now()
+    assert told == [1, 3, 0, 2]
+
+
+@pytest.mark.coroutine
 def test_a_wake_behind_an_interrupt_is_refused() -> None:
     child = go(suspend)
     child.throw(Oops())
