@@ -349,18 +349,26 @@ class Scheduler(Switching):
         return error is not None and not isinstance(error, Exception)
 
     def _turn(self) -> None:
-        """One round of the root: calls from other threads, descriptors, timers, then the coroutines."""
-        self._run_calls()
-        self._report_unclaimed()
+        """One round of the root: calls from other threads, descriptors, timers, then the coroutines.
+
+        There is one for every 64 switches, so it asks before it calls.
+        """
+        if self._calls:
+            self._run_calls()
+        if self._unclaimed:
+            self._report_unclaimed()
         if not (self.ready_count or self.living or self.promised):
             return
         began = perf_counter()
         woken = self._poll()
         self._handover.polled(began, perf_counter())
-        self.wake_each(woken)
-        self._fire_timers()
+        if woken:
+            self.wake_each(woken)
+        if self.timers:
+            self._fire_timers()
         if self.ready_count:
-            self._stall_told = frozenset()
+            if self._stall_told:
+                self._stall_told = frozenset()
             self.run_slice()
         elif self._idle_waiters and not self._calls:
             self.wake(self._idle_waiters.pop())

@@ -63,16 +63,17 @@ extern _Thread_local PyObject *current; /* the scheduler of this thread; owned *
 
 typedef struct {
     PyObject_HEAD
+    /* What every switch looks at comes first, in two lines of the cache. */
+    PyObject *state, *verb, *subject, *greenlet, *raise, *value, *interrupts, *limit;
+    double busy_s;
+    Py_ssize_t switches;
     PyObject *weakrefs;
-    PyObject *scheduler, *greenlet, *state, *verb, *subject, *raise, *value, *interrupts, *watchers, *defers;
-    PyObject *error, *context, *name, *id, *parent_id;
+    PyObject *scheduler, *watchers, *defers, *error, *context, *name, *id, *parent_id;
     PyObject *tally; /* made when somebody asks for it */
     PyObject *site;  /* made from `code` when somebody asks for it */
     PyObject *code;
     int instruction;
-    PyObject *limit;
-    double busy_s, started_at, ended_at;
-    Py_ssize_t switches;
+    double started_at, ended_at;
     char has_ended, observed;
 } State;
 
@@ -202,14 +203,16 @@ PyObject *switching_get_graves(Switching *self, void *_);
 
 struct Poller;
 
+/* In the order of use: with many connections each line of the cache that is touched is fetched from afar. */
 typedef struct {
     PyObject_HEAD
-    Switching *scheduler;  /* of an endpoint */
-    struct Poller *poller; /* the native one, while it watches this */
-    PyObject *read_waiter, *write_waiter, *reader, *writer, *closed_by, *read_ended, *write_ended, *ahead;
-    Py_ssize_t received, sent;
     int fd;
     char readable, writable, short_is_drained, plain;
+    Switching *scheduler;  /* of an endpoint */
+    struct Poller *poller; /* the native one, while it watches this */
+    PyObject *closed_by, *read_waiter, *reader, *read_ended, *ahead; /* bytes read ahead: made on demand */
+    Py_ssize_t received, sent;
+    PyObject *writer, *write_ended, *write_waiter;
 } Wire;
 
 typedef struct Poller {

@@ -31,8 +31,8 @@ usual(Wire *self)
 static inline int
 may_read(Wire *self)
 {
-    return !there(self->closed_by) && !there(self->reader) && !there(self->read_ended) && self->ahead &&
-           PyByteArray_Check(self->ahead) && !PyByteArray_GET_SIZE(self->ahead);
+    return !there(self->closed_by) && !there(self->reader) && !there(self->read_ended) &&
+           (!self->ahead || !PyByteArray_GET_SIZE(self->ahead));
 }
 
 static inline int
@@ -356,8 +356,7 @@ wire_init(Wire *self, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i", parameters, &self->fd))
         return -1;
     self->readable = self->writable = self->short_is_drained = 1;
-    Py_XSETREF(self->ahead, PyByteArray_FromStringAndSize(NULL, 0));
-    return self->ahead ? 0 : -1;
+    return 0;
 }
 
 #define WIRE_OBJECTS(what)                                                                        \
@@ -408,7 +407,27 @@ wire_set_scheduler(Wire *self, PyObject *given, void *_)
     return 0;
 }
 
+static PyObject *
+wire_get_ahead(Wire *self, void *_)
+{
+    if (!self->ahead)
+        self->ahead = PyByteArray_FromStringAndSize(NULL, 0);
+    return Py_XNewRef(self->ahead);
+}
+
+static int
+wire_set_ahead(Wire *self, PyObject *given, void *_)
+{
+    if (!given || !PyByteArray_Check(given)) {
+        PyErr_SetString(PyExc_TypeError, "what was read ahead is a bytearray");
+        return -1;
+    }
+    Py_XSETREF(self->ahead, Py_NewRef(given));
+    return 0;
+}
+
 static PyGetSetDef wire_getset[] = {
+    {"_ahead", (getter)wire_get_ahead, (setter)wire_set_ahead, NULL, NULL},
     {"_scheduler", (getter)wire_get_scheduler, (setter)wire_set_scheduler, NULL, NULL},
     {NULL},
 };
@@ -428,7 +447,6 @@ static PyMemberDef wire_members[] = {
     FIELD("_closed_by", T_OBJECT, closed_by),
     FIELD("_read_ended", T_OBJECT, read_ended),
     FIELD("_write_ended", T_OBJECT, write_ended),
-    FIELD("_ahead", T_OBJECT, ahead),
     FIELD("received", T_PYSSIZET, received),
     FIELD("sent", T_PYSSIZET, sent),
     {NULL},
