@@ -14,7 +14,7 @@ from subprocess import Popen
 from typing import Any, Final
 
 from ._errors import NotRunning, Timeout
-from ._poller import READ
+from ._poller import READ, Wire
 from ._scheduler import Scheduler, current_scheduler
 from ._threads import to_thread
 from ._timeouts import timeout as time_limit
@@ -113,12 +113,13 @@ def _await_pidfd(scheduler: Scheduler, pid: int) -> bool:
             return False
         raise
     try:
-        watch = scheduler.poller.register(fd)
+        wire = Wire(fd)
+        scheduler.poller.register(wire)
         try:
-            scheduler.poller.expect(watch, READ, scheduler.running)
+            scheduler.poller.expect(wire, READ, scheduler.running)
             scheduler.park("child", pid)
         finally:
-            scheduler.poller.forget(watch)
+            scheduler.poller.forget(wire)
     finally:
         os.close(fd)
     return True

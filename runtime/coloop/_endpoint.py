@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from ._address import Address, address_of, kind_of
 from ._binding import SocketFile
 from ._errors import Busy, Closed, NotRunning, Timeout, WrongThread
+from ._form import native
 from ._frames import top_site
+from ._poller import Wire
 from ._scheduler import current_scheduler
 from ._timeouts import timeout as time_limit
 
@@ -30,11 +32,18 @@ if TYPE_CHECKING:
     from ._snapshot import SocketPicture
 
 T = TypeVar("T")
+Method = TypeVar("Method", bound=Callable[..., object])
 
 _ids: Final = itertools.count(1)
 
 
-class Endpoint:
+def quick(method: Method) -> Method:
+    """`method`; where there is a native core, what is usual of it is done there, and the rest by `method`."""
+    quickened: Method = method if native is None else native.quick(method)
+    return quickened
+
+
+class Endpoint(Wire):
     """What sockets and listeners have in common.
 
     Args:
@@ -52,14 +61,9 @@ class Endpoint:
     __slots__ = (
         "__weakref__",
         "_born_at",
-        "_closed_by",
         "_file",
         "_local",
         "_raw",
-        "_reader",
-        "_scheduler",
-        "_watch",
-        "_writer",
         "id",
         "owner",
         "role",
@@ -71,22 +75,20 @@ class Endpoint:
         try:
             scheduler = current_scheduler()
             raw.setblocking(False)
-            self._watch = scheduler.poller.register(raw.fileno())
+            super().__init__(raw.fileno())
+            scheduler.poller.register(self)
         except BaseException:
             if file is not None:
                 file.remove()
             raw.close()
             raise
         # A read that stops at a passed descriptor or at other credentials is short, and drains nothing.
-        self._watch.short_is_drained = raw.family != socket.AF_UNIX
+        self._short_is_drained = raw.family != socket.AF_UNIX
         self._raw = raw
         self._file = file
         self._scheduler = scheduler
         self._local = local
         self._born_at = scheduler.clock.now()
-        self._closed_by: str | None = None
-        self._reader: Coroutine | None = None
-        self._writer: Coroutine | None = None
         self.id = next(_ids)
         self.owner = 0 if scheduler.running is None else scheduler.running.id
         self.role = role
@@ -162,11 +164,11 @@ class Endpoint:
     def _wait(self, direction: int, verb: str) -> None:
         """Park until the kernel says that `direction` may go on; `Closed` if it was closed meanwhile."""
         scheduler = self._scheduler
-        scheduler.poller.expect(self._watch, direction, scheduler.running)
+        scheduler.poller.expect(self, direction, scheduler.running)
         try:
             scheduler.park(verb, self)
         finally:
-            scheduler.poller.withdraw(self._watch, direction)
+            scheduler.poller.withdraw(self, direction)
         self._check_open()
 
     def _nap(self, verb: str, seconds: float) -> None:
@@ -199,7 +201,7 @@ class Endpoint:
             return False
         self._check_thread()
         scheduler = self._scheduler
-        waiters = scheduler.poller.forget(self._watch)
+        waiters = scheduler.poller.forget(self)
         self._closed_by = "the end of its scheduler" if scheduler.running is None else str(scheduler.running)
         for waiter in waiters:
             scheduler.wake(waiter)

@@ -84,13 +84,12 @@ class Listener(Endpoint):
             self._reader = None
 
     def _accept(self) -> Socket:
-        watch = self._watch
         while True:
-            if watch.readable:
+            if self._readable:
                 try:
                     raw, peer = self._raw.accept()
                 except BlockingIOError:
-                    watch.readable = False
+                    self._readable = False
                 except OSError as error:
                     if error.errno not in _ONE_IS_LOST:
                         raise

@@ -3,12 +3,16 @@
 Built from `runtime/native` where there is a compiler; nobody but `_form.py` imports it.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from ._coroutine import Coroutine
 from ._coroutine_state import CoroutineState as CoroutineState
 from ._line import JointWait as JointWait
 from ._line import WaitQueue as WaitQueue
 from ._memory import Ledger
 from ._passage import Passage as Passage
+from ._poller import EpollPoller as EpollPoller
 from ._run import current as current
 from ._run import go as go
 from ._run import sleep as sleep
@@ -21,12 +25,18 @@ from ._switching import Switching as Switching
 from ._timers import Timer as Timer
 from ._timers import Timers as Timers
 from ._timing import Timing as Timing
+from ._wire import Wire as Wire
+
+_Method = TypeVar("_Method", bound=Callable[..., object])
 
 def set_current(scheduler: Scheduler | None) -> None:
     """From now on `scheduler` is the one of this thread."""
 
 def scheduler_or_none() -> Scheduler | None:
     """The scheduler of this thread."""
+
+def quick(method: _Method) -> _Method:
+    """`method` of a wire, with a quick way for what is usual; `recv`, `send` and `sendall` have one."""
 
 def set_ledger(ledger: Ledger | None) -> None:
     """From now on `ledger` is told who has run; None charges nobody."""

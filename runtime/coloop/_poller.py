@@ -3,10 +3,10 @@
 An edge is told once. An edge-triggered epoll says "something came" when it comes, and then is
 silent until more comes, however much lies there unread. In return a descriptor is registered
 once, for both directions, for all its life, and nobody pays a system call to say "I wait again".
-What the edge said is kept on the `Watch` until it is used up: by a call that would block, or by a
+What the edge said is kept on the `Wire` until it is used up: by a call that would block, or by a
 read that got less than it asked for. The second saves every second system call of an echo, but
 it proves nothing once the peer has hung up (the end of the stream is still to be read), nor
-around an urgent byte (a read stops short of it); from such an event on `short_is_drained` is off.
+around an urgent byte (a read stops short of it); from such an event on `_short_is_drained` is off.
 
 A backend defines what `Poller` lists. Waiters are opaque here: they are stored and handed back.
 Descriptor numbers are used again by the kernel at once, so a descriptor leaves the poller
@@ -20,38 +20,19 @@ import os
 import select
 import selectors
 import threading
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ._form import native
+
+if TYPE_CHECKING or native is None:
+    from ._wire import Wire as Wire  # noqa: PLC0414 - mypy wants it said
+else:
+    Wire = native.Wire
 
 READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 
 MAX_WAIT_S: Final = 3600.0  # epoll overflows at 1e10 seconds, and a hang of an hour is long enough
-
-
-class Watch:
-    """One descriptor in a poller.
-
-    Attributes:
-        fd: its number.
-        readable: the kernel said so, and it is not used up; True at first, so that a read is tried.
-        writable: likewise.
-        short_is_drained: whether a read that got less than it asked for leaves nothing behind.
-        reader: who waits to read, None if nobody does.
-        writer: who waits to write, None if nobody does.
-    """
-
-    __slots__ = ("fd", "readable", "reader", "short_is_drained", "writable", "writer")
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self.readable = True
-        self.writable = True
-        self.short_is_drained = True
-        self.reader: object | None = None
-        self.writer: object | None = None
-
-    def __repr__(self) -> str:
-        return f"<Watch fd {self.fd} reader={self.reader} writer={self.writer}>"
 
 
 class Poller(Protocol):
@@ -65,16 +46,16 @@ class Poller(Protocol):
     waiting: int
     rope: int
 
-    def register(self, fd: int) -> Watch:
-        """Watch `fd`; ValueError if that number is watched already."""
+    def register(self, wire: Wire) -> None:
+        """Watch it; ValueError if a descriptor of that number is watched already."""
 
-    def forget(self, watch: Watch) -> tuple[object, ...]:
+    def forget(self, wire: Wire) -> tuple[object, ...]:
         """Stop watching, always before the descriptor is closed; returns those who still waited."""
 
-    def expect(self, watch: Watch, direction: int, waiter: object) -> None:
+    def expect(self, wire: Wire, direction: int, waiter: object) -> None:
         """`waiter` waits for `direction` (READ or WRITE), where nobody else does."""
 
-    def withdraw(self, watch: Watch, direction: int) -> None:
+    def withdraw(self, wire: Wire, direction: int) -> None:
         """Nobody waits for `direction` any more; no matter if nobody did."""
 
     def poll(self, timeout_s: float | None) -> list[object]:
@@ -90,7 +71,7 @@ class Poller(Protocol):
 def open_poller() -> Poller:
     """The best backend here: epoll if there is one, unless `COLOOP_POLLER=selectors` asks for the portable one."""
     if hasattr(select, "epoll") and os.environ.get("COLOOP_POLLER") != "selectors":
-        return EpollPoller()
+        return EpollPoller() if native is None else native.EpollPoller()
     return SelectorsPoller()
 
 
@@ -130,63 +111,62 @@ class Bell:
 
 
 class _Waits:
-    """The table of watches that all backends share; a backend adds how the kernel is told and asked."""
+    """The table of wires that all backends share; a backend adds how the kernel is told and asked."""
 
     def __init__(self) -> None:
         self.waiting = 0
-        self._watches: dict[int, Watch] = {}
+        self._wires: dict[int, Wire] = {}
         self._bell = Bell()
         self.rope = self._bell.rope
 
-    def register(self, fd: int) -> Watch:
-        if fd in self._watches:
-            raise ValueError(f"fd {fd} is watched already: it was closed before the poller forgot it")
-        watch = self._watches[fd] = Watch(fd)
-        return watch
+    def register(self, wire: Wire) -> None:
+        if wire._fd in self._wires:
+            raise watched_already(wire._fd)
+        self._wires[wire._fd] = wire
 
-    def forget(self, watch: Watch) -> tuple[object, ...]:
-        if self._watches.get(watch.fd) is watch:
-            del self._watches[watch.fd]
-        left = tuple(waiter for waiter in (watch.reader, watch.writer) if waiter is not None)
-        watch.reader = watch.writer = None
+    def forget(self, wire: Wire) -> tuple[object, ...]:
+        if self._wires.get(wire._fd) is wire:
+            del self._wires[wire._fd]
+        left = tuple(waiter for waiter in (wire._read_waiter, wire._write_waiter) if waiter is not None)
+        wire._read_waiter = wire._write_waiter = None
         self.waiting -= len(left)
         return left
 
-    def expect(self, watch: Watch, direction: int, waiter: object) -> None:
+    def expect(self, wire: Wire, direction: int, waiter: object) -> None:
         if direction == READ:
-            assert watch.reader is None, f"{watch} has a reader"
-            watch.reader = waiter
+            assert wire._read_waiter is None, f"{wire} has a reader"
+            wire._read_waiter = waiter
         else:
-            assert watch.writer is None, f"{watch} has a writer"
-            watch.writer = waiter
+            assert wire._write_waiter is None, f"{wire} has a writer"
+            wire._write_waiter = waiter
         self.waiting += 1
 
-    def withdraw(self, watch: Watch, direction: int) -> None:
-        if direction == READ and watch.reader is not None:
-            watch.reader = None
+    def withdraw(self, wire: Wire, direction: int) -> None:
+        if direction == READ and wire._read_waiter is not None:
+            wire._read_waiter = None
             self.waiting -= 1
-        elif direction == WRITE and watch.writer is not None:
-            watch.writer = None
+        elif direction == WRITE and wire._write_waiter is not None:
+            wire._write_waiter = None
             self.waiting -= 1
 
-    def _tell(self, watch: Watch, *, readable: bool, writable: bool, over: list[object]) -> None:
-        """Note what the kernel said of `watch`, and move those whom it concerns to `over`."""
+    def _tell(self, wire: Wire, *, readable: bool, writable: bool, over: list[object]) -> None:
+        """Note what the kernel said of `wire`, and move those whom it concerns to `over`."""
         if readable:
-            watch.readable = True
-            if watch.reader is not None:
-                over.append(watch.reader)
-                watch.reader = None
+            wire._readable = True
+            if wire._read_waiter is not None:
+                over.append(wire._read_waiter)
+                wire._read_waiter = None
         if writable:
-            watch.writable = True
-            if watch.writer is not None:
-                over.append(watch.writer)
-                watch.writer = None
+            wire._writable = True
+            if wire._write_waiter is not None:
+                over.append(wire._write_waiter)
+                wire._write_waiter = None
 
     def wake(self) -> None:
         self._bell.ring()
 
     def close(self) -> None:
-        self._watches.clear()
+        self._wires.clear()
         self._bell.close()
 
 
@@ -208,33 +188,32 @@ class EpollPoller(_Waits):
         self._epoll = select.epoll()
         self._epoll.register(self._bell.fd, select.EPOLLIN)
 
-    def register(self, fd: int) -> Watch:
-        """Watch `fd` from now on."""
-        watch = super().register(fd)
+    def register(self, wire: Wire) -> None:
+        """Watch it from now on."""
+        super().register(wire)
         try:
-            self._epoll.register(fd, _EVERY_EDGE)
+            self._epoll.register(wire._fd, _EVERY_EDGE)
         except OSError:
-            super().forget(watch)
+            super().forget(wire)
             raise
-        return watch
 
-    def forget(self, watch: Watch) -> tuple[object, ...]:
+    def forget(self, wire: Wire) -> tuple[object, ...]:
         """Take it out of the epoll set; one that was closed too early has left by itself."""
-        if self._watches.get(watch.fd) is watch:
+        if self._wires.get(wire._fd) is wire:
             with contextlib.suppress(OSError):
-                self._epoll.unregister(watch.fd)
-        return super().forget(watch)
+                self._epoll.unregister(wire._fd)
+        return super().forget(wire)
 
     def poll(self, timeout_s: float | None) -> list[object]:
         """Ask the kernel once."""
         over: list[object] = []
         for fd, events in self._epoll.poll(_bounded(timeout_s)):
-            watch = self._watches.get(fd)
-            if watch is not None:
+            wire = self._wires.get(fd)
+            if wire is not None:
                 if events & _DOUBT:
-                    watch.short_is_drained = False
+                    wire._short_is_drained = False
                 self._tell(
-                    watch, readable=bool(events & _READABLE), writable=bool(events & _WRITABLE), over=over
+                    wire, readable=bool(events & _READABLE), writable=bool(events & _WRITABLE), over=over
                 )
             elif fd == self._bell.fd:
                 self._bell.hush()
@@ -255,21 +234,21 @@ class SelectorsPoller(_Waits):
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._bell.fd, READ)
 
-    def forget(self, watch: Watch) -> tuple[object, ...]:
+    def forget(self, wire: Wire) -> tuple[object, ...]:
         """Take it out of the selector."""
-        left = super().forget(watch)
-        self._follow(watch)
+        left = super().forget(wire)
+        self._follow(wire)
         return left
 
-    def expect(self, watch: Watch, direction: int, waiter: object) -> None:
+    def expect(self, wire: Wire, direction: int, waiter: object) -> None:
         """Ask the selector for that direction from now on."""
-        super().expect(watch, direction, waiter)
-        self._follow(watch)
+        super().expect(wire, direction, waiter)
+        self._follow(wire)
 
-    def withdraw(self, watch: Watch, direction: int) -> None:
+    def withdraw(self, wire: Wire, direction: int) -> None:
         """Ask for it no more."""
-        super().withdraw(watch, direction)
-        self._follow(watch)
+        super().withdraw(wire, direction)
+        self._follow(wire)
 
     def poll(self, timeout_s: float | None) -> list[object]:
         """Ask the selector once; whoever is told is no longer asked for."""
@@ -288,19 +267,26 @@ class SelectorsPoller(_Waits):
         self._selector.close()
         super().close()
 
-    def _follow(self, watch: Watch) -> None:
-        """Have the selector ask for what `watch` has waiters for, and for nothing else."""
-        wanted = (READ if watch.reader is not None else 0) | (WRITE if watch.writer is not None else 0)
-        key = self._selector.get_map().get(watch.fd)
-        asked = 0 if key is None or key.data is not watch else key.events
+    def _follow(self, wire: Wire) -> None:
+        """Have the selector ask for what `wire` has waiters for, and for nothing else."""
+        wanted = (READ if wire._read_waiter is not None else 0) | (
+            WRITE if wire._write_waiter is not None else 0
+        )
+        key = self._selector.get_map().get(wire._fd)
+        asked = 0 if key is None or key.data is not wire else key.events
         if wanted == asked:
             return
         if not asked:
-            self._selector.register(watch.fd, wanted, watch)
+            self._selector.register(wire._fd, wanted, wire)
         elif not wanted:
-            self._selector.unregister(watch.fd)
+            self._selector.unregister(wire._fd)
         else:
-            self._selector.modify(watch.fd, wanted, watch)
+            self._selector.modify(wire._fd, wanted, wire)
+
+
+def watched_already(fd: int) -> ValueError:
+    """What to raise for a number that is in the poller."""
+    return ValueError(f"fd {fd} is watched already: it was closed before the poller forgot it")
 
 
 def _bounded(timeout_s: float | None) -> float:

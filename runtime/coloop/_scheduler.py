@@ -337,16 +337,21 @@ class Scheduler(Timing):
         return error is not None and not isinstance(error, Exception)
 
     def _turn(self) -> None:
-        """One round of the root: calls from other threads, descriptors, timers, then the coroutines."""
-        self._run_calls()
-        self._report_unclaimed()
+        """One round of the root: calls from other threads, descriptors, timers, then the coroutines.
+
+        There is one for every 64 switches, so it asks before it calls.
+        """
+        if self._calls:
+            self._run_calls()
+        if self._unclaimed:
+            self._report_unclaimed()
         if not (self.ready_count or self.living or self.promised):
             return
         began = perf_counter()
         woken = self._poll()
         self._handover.polled(began, perf_counter())
-        for waiter in woken:
-            self.wake(waiter)
+        if woken:
+            self.wake_each(woken)
         self.fire_timers(MAX_TIMERS_PER_TURN)
         if self.ready_count:
             self._standstill = (0, 0)

@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from ._address import Address, AddressLike, address_of
 from ._binding import SocketFile
-from ._endpoint import Endpoint
+from ._endpoint import Endpoint, quick
 from ._errors import Closed
 from ._kernel import kernel_state, reason, tcp_state, told, unread_bytes, unsent_bytes
 from ._poller import READ, WRITE
@@ -60,7 +60,7 @@ class Socket(Endpoint):
         sent: bytes given to the kernel so far.
     """
 
-    __slots__ = ("_ahead", "_read_ended", "_reset", "_write_ended", "peer", "received", "sent")
+    __slots__ = ("_reset", "peer")
 
     def __init__(
         self,
@@ -72,15 +72,12 @@ class Socket(Endpoint):
     ) -> None:
         super().__init__(raw, role, local, file)
         self.peer = peer
-        self.received = 0
-        self.sent = 0
-        self._ahead = bytearray()
-        self._read_ended: str | None = None
-        self._write_ended: str | None = None
+        self._plain = type(self) is Socket  # others have their own ways
         self._reset = False
 
     # -- receiving -------------------------------------------------------------------------------
 
+    @quick
     def recv(self, n: int = RECV_BYTES, timeout: float | None = None) -> bytes:
         """What has come, at least one byte and at most `n`; parks while there is nothing.
 
@@ -236,13 +233,12 @@ class Socket(Endpoint):
     def _from_kernel(self, call: Callable[..., T], *args: object) -> T:
         """What `call(*args)` takes from the kernel, as soon as there is anything, or the end."""
         self._check_receiving()
-        watch = self._watch
         while True:
-            if watch.readable:
+            if self._readable:
                 try:
                     return call(*args)
                 except BlockingIOError:
-                    watch.readable = False
+                    self._readable = False
                 except OSError as error:
                     raise self._failure(error) from None
             self._wait(READ, "recv")
@@ -257,8 +253,8 @@ class Socket(Endpoint):
             self._meet_the_end()
             if self._read_ended is None:
                 self._read_ended = f"{BY_PEER}{self._peer_text}"
-        elif count < asked and self._watch.short_is_drained:
-            self._watch.readable = False
+        elif count < asked and self._short_is_drained:
+            self._readable = False
         self.received += count
 
     def _meet_the_end(self) -> None:
@@ -270,6 +266,7 @@ class Socket(Endpoint):
 
     # -- sending ---------------------------------------------------------------------------------
 
+    @quick
     def send(self, data: bytes | bytearray | memoryview, timeout: float | None = None) -> int:
         """Give the kernel what it takes of `data`; parks while it takes nothing.
 
@@ -284,6 +281,7 @@ class Socket(Endpoint):
         """
         return self._writing(timeout, self._give, data)
 
+    @quick
     def sendall(self, data: bytes | bytearray | memoryview, timeout: float | None = None) -> None:
         """Give all of `data` to the kernel; parks as long as the peer is slow to read.
 
@@ -350,14 +348,13 @@ class Socket(Endpoint):
 
     def _to_kernel(self, call: Callable[..., int], *args: object) -> int:
         """How many bytes `call(*args)` gave to the kernel, as soon as it takes any."""
-        watch = self._watch
         while True:
             self._check_sending()
-            if watch.writable:
+            if self._writable:
                 try:
                     count = call(*args)
                 except BlockingIOError:
-                    watch.writable = False
+                    self._writable = False
                 except OSError as error:
                     raise self._failure(error) from None
                 else:

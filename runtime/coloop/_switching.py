@@ -474,6 +474,11 @@ class Switching:
         self._make_ready(coroutine)
         return True
 
+    def wake_each(self, coroutines: list[Any]) -> None:
+        """End the waits of them all normally, in order."""
+        for coroutine in coroutines:
+            self.wake(coroutine)
+
     def interrupt(self, coroutine: Coroutine, error: BaseException) -> None:
         """Raise `error` at the wait of `coroutine`, or at its next one if it does not wait now.
 

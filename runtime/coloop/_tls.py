@@ -228,14 +228,14 @@ class TlsSocket(Socket):
     def _push(self) -> bool:
         """Give the kernel what it takes of the records; True if that was all."""
         while self._unsent or self._outgoing.pending:
-            if not self._watch.writable:
+            if not self._writable:
                 return False
             if not self._unsent:
                 self._unsent = memoryview(self._outgoing.read())
             try:
                 count = self._raw.send(self._unsent, NO_SIGPIPE)
             except BlockingIOError:
-                self._watch.writable = False
+                self._writable = False
             except OSError as error:
                 self._unsent = _NOTHING
                 self._outgoing.read()
@@ -246,13 +246,12 @@ class TlsSocket(Socket):
 
     def _pull(self) -> bool:
         """Pass on what the kernel has, be it the end; False if it has nothing."""
-        watch = self._watch
-        if not watch.readable:
+        if not self._readable:
             return False
         try:
             data = self._raw.recv(RECV_BYTES)
         except BlockingIOError:
-            watch.readable = False
+            self._readable = False
             return False
         except OSError as error:
             raise self._failure(error) from None
@@ -260,8 +259,8 @@ class TlsSocket(Socket):
             self._incoming.write_eof()
             return True
         self._incoming.write(data)
-        if len(data) < RECV_BYTES and watch.short_is_drained:
-            watch.readable = False
+        if len(data) < RECV_BYTES and self._short_is_drained:
+            self._readable = False
         return True
 
     def _owed_bytes(self) -> int:
@@ -290,19 +289,19 @@ class TlsSocket(Socket):
 
     def _rouse(self, direction: int) -> None:
         """Have whoever waits for `direction` look again, at other things than the kernel's."""
-        waiter = self._watch.reader if direction == READ else self._watch.writer
+        waiter = self._read_waiter if direction == READ else self._write_waiter
         if waiter is not None:
             self._scheduler.wake(waiter)
         self._line.wake_all()
 
     def _wait_for(self, directions: int, verb: str) -> None:
         """Park until one of `directions` may go on, or until whoever waits for that already has heard."""
-        scheduler, watch, me = self._scheduler, self._watch, self._scheduler.running
-        waiters = {READ: watch.reader, WRITE: watch.writer}
+        scheduler, me = self._scheduler, self._scheduler.running
+        waiters = {READ: self._read_waiter, WRITE: self._write_waiter}
         wanted = [direction for direction in waiters if direction & directions]
         free = [direction for direction in wanted if waiters[direction] is None]
         for direction in free:
-            scheduler.poller.expect(watch, direction, me)
+            scheduler.poller.expect(self, direction, me)
         try:
             if free == wanted:
                 scheduler.park(verb, self)
@@ -310,8 +309,8 @@ class TlsSocket(Socket):
                 self._line.wait(verb, self)
         finally:
             for direction in free:  # unless it has passed to another already
-                if me is (watch.reader if direction == READ else watch.writer):
-                    scheduler.poller.withdraw(watch, direction)
+                if me is (self._read_waiter if direction == READ else self._write_waiter):
+                    scheduler.poller.withdraw(self, direction)
             self._line.wake_all()
         self._check_open()
 
@@ -358,14 +357,14 @@ class TlsSocket(Socket):
 
     def _flush_by_naps(self, deadline: float) -> None:
         nap_s = LINGER_NAP_S
-        self._watch.writable = True
+        self._writable = True
         while not self._push():
             left_s = deadline - self._scheduler.clock.now()
             if left_s <= 0 or self._scheduler.running is None:
                 return
             self._nap("close", min(nap_s, left_s))
             nap_s = min(2 * nap_s, MAX_LINGER_NAP_S)
-            self._watch.writable = True
+            self._writable = True
 
     # -- faults ----------------------------------------------------------------------------------
 

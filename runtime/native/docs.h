@@ -34,6 +34,8 @@ PyDoc_STRVAR(scheduler_wake_doc, "wake($self, coroutine, value=None, /)\n--\n\n"
 "End the wait of `coroutine` normally; False if it does not wait (any more).\n\n"
 "Raises:\n"
 "    WrongThread: called from another thread.");
+PyDoc_STRVAR(scheduler_wake_each_doc, "wake_each($self, coroutines, /)\n--\n\n"
+"End the waits of them all normally, in order.");
 PyDoc_STRVAR(scheduler_interrupt_doc, "interrupt($self, coroutine, error, /)\n--\n\n"
 "Raise `error` at the wait of `coroutine`, or at its next one if it does not wait now.\n\n"
 "Raises:\n"

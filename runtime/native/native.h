@@ -11,6 +11,8 @@
        line.c        waiting in line                           _line.py
        channel.c     what passes through a channel             _passage.py
        arguments.c   the arguments of a call
+       poller.c      which descriptors are ready               _poller.py
+       wire.c        reading and writing a plain socket        _wire.py, _socket.py
        module.c      what Python imports                       _native.pyi
        docs.h        what `help` says                          _switching.py
 
@@ -73,17 +75,18 @@ extern _Thread_local PyObject *current; /* the scheduler of this thread; owned *
 
 typedef struct {
     PyObject_HEAD
+    /* What every switch looks at comes first, in two lines of the cache. */
+    PyObject *state, *verb, *subject, *greenlet, *raise, *value, *interrupts, *limit;
+    double busy_s;
+    Py_ssize_t switches;
     PyObject *weakrefs;
-    PyObject *scheduler, *greenlet, *state, *verb, *subject, *raise, *value, *interrupts, *watchers, *defers;
-    PyObject *error, *name, *id, *parent_id;
+    PyObject *scheduler, *watchers, *defers, *error, *name, *id, *parent_id;
     PyObject *context; /* a copy of its parent's; made when somebody asks for it if the parent had none */
     PyObject *tally;   /* made when somebody asks for it */
     PyObject *site;    /* made from `code` when somebody asks for it */
     PyObject *code;
     int instruction;
-    PyObject *limit;
-    double busy_s, started_at, ended_at;
-    Py_ssize_t switches;
+    double started_at, ended_at;
     char has_ended, observed;
 } State;
 
@@ -314,6 +317,45 @@ int take_arguments(const char *function, const char *const *parameters, Py_ssize
                    PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject **given);
 
 PyObject *no_scheduler(void); /* raises */
+
+/* -- descriptors */
+
+struct Poller;
+
+/* In the order of use: with many connections each line of the cache that is touched is fetched from afar. */
+typedef struct {
+    PyObject_HEAD
+    int fd;
+    char readable, writable, short_is_drained, plain;
+    Switching *scheduler;  /* of an endpoint */
+    struct Poller *poller; /* the native one, while it watches this */
+    PyObject *closed_by, *read_waiter, *reader, *read_ended, *ahead; /* bytes read ahead: made on demand */
+    Py_ssize_t received, sent;
+    PyObject *writer, *write_ended, *write_waiter;
+} Wire;
+
+typedef struct Poller {
+    PyObject_HEAD
+    PyObject *dict, *bell;
+    Wire **wires; /* by number */
+    Py_ssize_t waiting;
+    int size, epoll, bell_fd, rope;
+} Poller;
+
+extern PyTypeObject WireType;
+
+/* What was never set, and what was set to None, is not there. */
+static inline int
+there(PyObject *object)
+{
+    return object && object != Py_None;
+}
+
+int expect(Wire *wire, int is_reading, PyObject *waiter);
+void withdraw(Wire *wire, int is_reading);
+int add_poller(PyObject *module);
+int add_wire(PyObject *module);
+
 int load_names(void);
 
 #pragma GCC visibility pop

@@ -321,6 +321,22 @@ switching_wake(Switching *self, PyObject *const *args, Py_ssize_t count)
 }
 
 static PyObject *
+switching_wake_each(Switching *self, PyObject *waiters)
+{
+    if (!PyList_Check(waiters)) {
+        PyErr_SetString(PyExc_TypeError, "wake_each takes a list of coroutines");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(waiters); i++) {
+        PyObject *waiter = PyList_GET_ITEM(waiters, i), *woken = switching_wake(self, &waiter, 1);
+        if (!woken)
+            return NULL;
+        Py_DECREF(woken);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 switching_interrupt(Switching *self, PyObject *const *args, Py_ssize_t count)
 {
     if (count != 2 || !IS_STATE(args[0])) {
@@ -533,6 +549,7 @@ static PyMethodDef switching_methods[] = {
     {"go", (PyCFunction)(void (*)(void))switching_go, METH_VARARGS | METH_KEYWORDS, scheduler_go_doc},
     {"park", (PyCFunction)(void (*)(void))switching_park, METH_FASTCALL | METH_KEYWORDS, scheduler_park_doc},
     {"wake", (PyCFunction)(void (*)(void))switching_wake, METH_FASTCALL, scheduler_wake_doc},
+    {"wake_each", (PyCFunction)switching_wake_each, METH_O, scheduler_wake_each_doc},
     {"interrupt", (PyCFunction)(void (*)(void))switching_interrupt, METH_FASTCALL, scheduler_interrupt_doc},
     {"yield_now", (PyCFunction)yield_now, METH_NOARGS, scheduler_yield_now_doc},
     {"checkpoint", (PyCFunction)checkpoint, METH_NOARGS, scheduler_checkpoint_doc},

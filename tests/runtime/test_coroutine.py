@@ -321,11 +321,11 @@ def test_a_wait_of_another_kind_with_the_same_poller_is_no_suspend() -> None:
     ours, theirs = socket_pair()
 
     def child() -> None:
-        scheduler.poller.expect(ours._watch, READ, current())
+        scheduler.poller.expect(ours, READ, current())
         try:
             scheduler.park("recv", "fd")
         finally:
-            scheduler.poller.withdraw(ours._watch, READ)
+            scheduler.poller.withdraw(ours, READ)
 
     waiting = go(child)
     with pytest.raises(NotSuspended, match="waits on recv fd"):

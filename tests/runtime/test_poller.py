@@ -7,18 +7,29 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from coloop._poller import READ, WRITE, EpollPoller, Poller, SelectorsPoller, Watch, _bounded, open_poller
+from coloop._form import native
+from coloop._poller import READ, WRITE, EpollPoller, Poller, SelectorsPoller, Wire, _bounded, open_poller
 
 Pair = tuple[socket.socket, socket.socket]
 
-needs_epoll = pytest.mark.skipif(not hasattr(select, "epoll"), reason="no epoll here")
+EPOLLS = [EpollPoller, *([] if native is None else [native.EpollPoller])] if hasattr(select, "epoll") else []
 
 
-@pytest.fixture(params=[pytest.param(EpollPoller, marks=needs_epoll), SelectorsPoller])
+@pytest.fixture(
+    params=[*EPOLLS, SelectorsPoller], ids=lambda backend: f"{backend.__module__}.{backend.__name__}"
+)
 def poller(request: pytest.FixtureRequest) -> Iterator[Poller]:
+    poller: Poller = request.param()
+    yield poller
+    poller.close()
+
+
+@pytest.fixture(params=EPOLLS, ids=lambda backend: backend.__module__)
+def epoll(request: pytest.FixtureRequest) -> Iterator[Poller]:
     poller: Poller = request.param()
     yield poller
     poller.close()
@@ -42,21 +53,26 @@ def tcp_pair() -> Iterator[Pair]:
         yield ours, theirs
 
 
-def drained(poller: Poller, sock: socket.socket) -> Watch:
-    """A watch whose first edges are used up, as after a read that would have blocked."""
-    watch = poller.register(sock.fileno())
+def watched(poller: Poller, sock: socket.socket) -> Wire:
+    wire = Wire(sock.fileno())
+    poller.register(wire)
+    return wire
+
+
+def drained(poller: Poller, sock: socket.socket) -> Wire:
+    """A wire whose first edges are used up, as after a read that would have blocked."""
+    wire = watched(poller, sock)
     poller.poll(0)
-    watch.readable = watch.writable = False
-    return watch
+    wire._readable = wire._writable = False
+    return wire
 
 
 def open_descriptors() -> int:
     return len(list(Path("/dev/fd").iterdir()))
 
 
-def ringing(poller: Poller) -> bool:
+def ringing(poller: Any) -> bool:
     """Whether a wait would end at once."""
-    assert isinstance(poller, EpollPoller | SelectorsPoller)
     return bool(select.select([poller._bell.fd], [], [], 0)[0])
 
 
@@ -71,26 +87,26 @@ def fill(sock: socket.socket) -> int:
 
 
 def test_a_new_descriptor_is_worth_a_try(poller: Poller, pair: Pair) -> None:
-    watch = poller.register(pair[0].fileno())
-    assert watch.readable
-    assert watch.writable
+    wire = watched(poller, pair[0])
+    assert wire._readable
+    assert wire._writable
 
 
 def test_who_expects_data_is_told_when_it_comes(poller: Poller, pair: Pair) -> None:
-    watch = drained(poller, pair[0])
-    poller.expect(watch, READ, "reader")
+    wire = drained(poller, pair[0])
+    poller.expect(wire, READ, "reader")
     assert poller.poll(0) == []
     assert poller.waiting == 1
     pair[1].send(b"x")
     assert poller.poll(1) == ["reader"]
-    assert watch.readable
-    assert watch.reader is None
+    assert wire._readable
+    assert wire._read_waiter is None
     assert poller.waiting == 0
 
 
 def test_a_wait_ends_once(poller: Poller, pair: Pair) -> None:
-    watch = drained(poller, pair[0])
-    poller.expect(watch, READ, "reader")
+    wire = drained(poller, pair[0])
+    poller.expect(wire, READ, "reader")
     pair[1].send(b"x")
     assert poller.poll(1) == ["reader"]
     pair[1].send(b"y")
@@ -98,89 +114,83 @@ def test_a_wait_ends_once(poller: Poller, pair: Pair) -> None:
 
 
 def test_more_data_ends_the_next_wait_too(poller: Poller, pair: Pair) -> None:
-    watch = drained(poller, pair[0])
+    wire = drained(poller, pair[0])
     for _ in range(3):
-        poller.expect(watch, READ, "reader")
+        poller.expect(wire, READ, "reader")
         pair[1].send(b"x")
         assert poller.poll(1) == ["reader"]
         assert pair[0].recv(10) == b"x"
 
 
 def test_reader_and_writer_of_one_descriptor_wait_apart(poller: Poller, pair: Pair) -> None:
-    watch = drained(poller, pair[0])
+    wire = drained(poller, pair[0])
     sent = fill(pair[0])
     poller.poll(0)
-    poller.expect(watch, READ, "reader")
-    poller.expect(watch, WRITE, "writer")
+    poller.expect(wire, READ, "reader")
+    poller.expect(wire, WRITE, "writer")
     assert poller.waiting == 2
     pair[1].send(b"x")
     assert poller.poll(1) == ["reader"]
     while sent:
         sent -= len(pair[1].recv(1 << 20))
     assert poller.poll(1) == ["writer"]
-    assert watch.writable
+    assert wire._writable
     assert poller.waiting == 0
 
 
 def test_who_has_withdrawn_is_not_told(poller: Poller, pair: Pair) -> None:
-    watch = drained(poller, pair[0])
-    poller.expect(watch, READ, "reader")
-    poller.withdraw(watch, READ)
-    poller.withdraw(watch, WRITE)
+    wire = drained(poller, pair[0])
+    poller.expect(wire, READ, "reader")
+    poller.withdraw(wire, READ)
+    poller.withdraw(wire, WRITE)
     pair[1].send(b"x")
     assert poller.poll(0) == []
     assert poller.waiting == 0
 
 
 def test_the_end_of_a_stream_ends_a_wait_to_read(poller: Poller, pair: Pair) -> None:
-    watch = drained(poller, pair[0])
-    poller.expect(watch, READ, "reader")
+    wire = drained(poller, pair[0])
+    poller.expect(wire, READ, "reader")
     pair[1].shutdown(socket.SHUT_WR)
     assert poller.poll(1) == ["reader"]
 
 
 def test_a_reset_ends_both_waits(poller: Poller, tcp_pair: Pair) -> None:
     ours, theirs = tcp_pair
-    watch = drained(poller, ours)
+    wire = drained(poller, ours)
     fill(ours)
     poller.poll(0)
-    poller.expect(watch, READ, "reader")
-    poller.expect(watch, WRITE, "writer")
+    poller.expect(wire, READ, "reader")
+    poller.expect(wire, WRITE, "writer")
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     theirs.close()
     assert set(poller.poll(1)) == {"reader", "writer"}
 
 
-@needs_epoll
-def test_after_a_hang_up_a_short_read_proves_nothing(pair: Pair) -> None:
-    poller = EpollPoller()
-    watch = drained(poller, pair[0])
+def test_after_a_hang_up_a_short_read_proves_nothing(epoll: Poller, pair: Pair) -> None:
+    wire = drained(epoll, pair[0])
     pair[1].send(b"last words")
-    poller.poll(0)
-    assert watch.short_is_drained
+    epoll.poll(0)
+    assert wire._short_is_drained
     pair[1].shutdown(socket.SHUT_WR)
-    poller.poll(0)
-    assert not watch.short_is_drained
-    poller.close()
+    epoll.poll(0)
+    assert not wire._short_is_drained
 
 
-@needs_epoll
-def test_after_an_urgent_byte_a_short_read_proves_nothing(tcp_pair: Pair) -> None:
-    poller = EpollPoller()
-    watch = drained(poller, tcp_pair[0])
+def test_after_an_urgent_byte_a_short_read_proves_nothing(epoll: Poller, tcp_pair: Pair) -> None:
+    wire = drained(epoll, tcp_pair[0])
     tcp_pair[1].send(b"!", socket.MSG_OOB)
-    poller.poll(1)
-    assert not watch.short_is_drained
-    poller.close()
+    epoll.poll(1)
+    assert not wire._short_is_drained
 
 
 def test_forgetting_gives_back_those_who_still_wait(poller: Poller, pair: Pair) -> None:
-    watch = drained(poller, pair[0])
-    poller.expect(watch, READ, "reader")
-    poller.expect(watch, WRITE, "writer")
-    assert poller.forget(watch) == ("reader", "writer")
+    wire = drained(poller, pair[0])
+    poller.expect(wire, READ, "reader")
+    poller.expect(wire, WRITE, "writer")
+    assert poller.forget(wire) == ("reader", "writer")
     assert poller.waiting == 0
-    assert poller.forget(watch) == ()
+    assert poller.forget(wire) == ()
     pair[1].send(b"x")
     assert poller.poll(0) == []
 
@@ -226,26 +236,23 @@ def test_a_copy_that_is_open_elsewhere_speaks_to_nobody(poller: Poller) -> None:
 
 
 def test_one_closed_before_it_was_forgotten_is_forgotten_all_the_same(poller: Poller, pair: Pair) -> None:
-    watch = drained(poller, pair[0])
-    poller.expect(watch, READ, "reader")
+    wire = drained(poller, pair[0])
+    poller.expect(wire, READ, "reader")
     pair[0].close()
-    assert poller.forget(watch) == ("reader",)
+    assert poller.forget(wire) == ("reader",)
 
 
 def test_a_number_is_watched_once(poller: Poller, pair: Pair) -> None:
-    poller.register(pair[0].fileno())
+    watched(poller, pair[0])
     with pytest.raises(ValueError, match="is watched already"):
-        poller.register(pair[0].fileno())
+        watched(poller, pair[0])
 
 
-@needs_epoll
-def test_what_cannot_be_watched_leaves_no_trace() -> None:
-    poller = EpollPoller()
+def test_what_cannot_be_watched_leaves_no_trace(epoll: Poller) -> None:
     with open(os.devnull) as regular:  # noqa: PTH123 - any descriptor that epoll refuses
         for _ in range(2):
             with pytest.raises(PermissionError):
-                poller.register(regular.fileno())
-    poller.close()
+                epoll.register(Wire(regular.fileno()))
 
 
 def test_a_ring_from_another_thread_ends_the_wait(poller: Poller) -> None:
@@ -318,5 +325,5 @@ def test_the_environment_chooses_the_portable_backend(monkeypatch: pytest.Monkey
     poller.close()
     monkeypatch.delenv("COLOOP_POLLER")
     poller = open_poller()
-    assert isinstance(poller, EpollPoller) == hasattr(select, "epoll")
+    assert type(poller) is (EPOLLS or [SelectorsPoller])[-1]
     poller.close()

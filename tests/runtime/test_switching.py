@@ -30,7 +30,7 @@ from coloop import (
 )
 from coloop import _scheduler as scheduler_module
 from coloop import _switching as switching
-from coloop._poller import READ
+from coloop._poller import READ, Wire
 from coloop.testing import MockClock, wait_until_idle
 
 
@@ -184,6 +184,17 @@ def test_an_interrupt_behind_a_wake_is_kept_for_the_next_wait() -> None:
 
 
 @pytest.mark.coroutine
+def test_many_are_woken_in_order_and_who_waits_no_more_is_passed_over() -> None:
+    told: list[int] = []
+    waiting = [go(lambda n=n: (suspend(), told.append(n))) for n in range(4)]
+    waiting[1].resume()
+    current_scheduler().wake_each([waiting[3], waiting[1], waiting[0], waiting[0]])
+    waiting[2].resume()
+    yield_now()
+    assert told == [1, 3, 0, 2]
+
+
+@pytest.mark.coroutine
 def test_a_wake_behind_an_interrupt_is_refused() -> None:
     child = go(suspend)
     child.throw(Oops())
@@ -210,22 +221,23 @@ def test_data_that_is_there_beats_a_deadline_that_has_just_passed() -> None:
     def main() -> None:
         scheduler = current_scheduler()
         readable, writable = os.pipe()
-        watch = scheduler.poller.register(readable)
+        wire = Wire(readable)
+        scheduler.poller.register(wire)
         scheduler.poller.poll(0)
 
         def reader() -> str:
-            scheduler.poller.expect(watch, READ, current())
+            scheduler.poller.expect(wire, READ, current())
             try:
                 scheduler.park("recv", timeout_s=1)
             finally:
-                scheduler.poller.withdraw(watch, READ)
+                scheduler.poller.withdraw(wire, READ)
             return "data"
 
         waiting = go(reader)
         os.write(writable, b"x")
         clock.advance(5)
         assert waiting.result() == "data"
-        scheduler.poller.forget(watch)
+        scheduler.poller.forget(wire)
         os.close(readable)
         os.close(writable)
 
@@ -289,12 +301,13 @@ def test_who_never_waits_for_long_does_not_starve_descriptors(spin: Callable[[],
     def main() -> None:
         scheduler = current_scheduler()
         readable, writable = os.pipe()
-        watch = scheduler.poller.register(readable)
+        wire = Wire(readable)
+        scheduler.poller.register(wire)
         scheduler.poller.poll(0)
         woken: list[bool] = []
 
         def reader() -> None:
-            scheduler.poller.expect(watch, READ, current())
+            scheduler.poller.expect(wire, READ, current())
             scheduler.park("recv")
             woken.append(True)
 
@@ -303,7 +316,7 @@ def test_who_never_waits_for_long_does_not_starve_descriptors(spin: Callable[[],
         for _ in range(4 * switching.SLICE_SWITCHES):
             spin()
         assert woken
-        scheduler.poller.forget(watch)
+        scheduler.poller.forget(wire)
         os.close(readable)
         os.close(writable)
 

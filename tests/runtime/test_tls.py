@@ -126,7 +126,7 @@ def left_over() -> tuple[object, ...]:
     return (
         *others,
         *scheduler.sockets.values(),
-        *poller._watches.values(),
+        *poller._wires.values(),
         *([poller.waiting] * poller.waiting),
     )
 

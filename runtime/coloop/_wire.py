@@ -1,0 +1,71 @@
+"""One descriptor: what the kernel said of it, who waits for it, and who may use it.
+
+All that a read or a write looks at before it asks the kernel lies in this one object, because the native
+form of it is a C structure, whose hot path is one call into C (`native/wire.c`): try, and park when there
+is nothing. That path is for what is usual. Whatever is not (a limit of time, TLS, datagrams, an end, a
+fault, a second reader) it leaves to the Python methods, which say what is right (`_endpoint.quick`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._coroutine import Coroutine
+    from ._scheduler import Scheduler
+
+
+class Wire:
+    """One descriptor in a poller; `Endpoint` adds what it is for.
+
+    Attributes:
+        received: bytes received so far.
+        sent: bytes given to the kernel so far.
+
+    Args:
+        fd: its number.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_closed_by",
+        "_fd",
+        "_plain",
+        "_read_ended",
+        "_read_waiter",
+        "_readable",
+        "_reader",
+        "_scheduler",
+        "_short_is_drained",
+        "_writable",
+        "_write_ended",
+        "_write_waiter",
+        "_writer",
+        "received",
+        "sent",
+    )
+
+    _scheduler: Scheduler  # of an endpoint
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        # What the kernel said, and what is not used up; True at first, so that a call is tried.
+        self._readable = True
+        self._writable = True
+        # Whether a read that got less than it asked for leaves nothing behind.
+        self._short_is_drained = True
+        # Who waits for the kernel; opaque to the poller.
+        self._read_waiter: object | None = None
+        self._write_waiter: object | None = None
+        # Who holds which lane of an endpoint.
+        self._reader: Coroutine | None = None
+        self._writer: Coroutine | None = None
+        # By whom it was closed, and how its directions ended.
+        self._closed_by: str | None = None
+        self._read_ended: str | None = None
+        self._write_ended: str | None = None
+        # Whether its bytes are the kernel's and nothing else, and those that were read before their time.
+        self._plain = False
+        self._ahead = bytearray()
+        self.received = 0
+        self.sent = 0
