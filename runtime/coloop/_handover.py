@@ -5,7 +5,8 @@ to wake up and take it, and yet it starts that thread's wait for a forced hand-o
 `sys.getswitchinterval`) anew. A loop that polls more often than that starves all other threads: measured on
 two cores with CPython 3.11, a thread that slept 300 times for 1 ms beside it was done after 90 s instead of
 0.4 s, and once 3 s late. So a loop that has not waited for 5 ms stands back for 50 us, which costs it one
-or two per cent, and brings that thread down to 1.5 s and 10 ms.
+or two per cent, and brings that thread down to 1.5 s and 10 ms. The native poller keeps the interpreter when
+it does not wait; it is told of here all the same, as 5 ms are long for a thread that waits.
 """
 
 from __future__ import annotations
