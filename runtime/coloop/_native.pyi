@@ -21,6 +21,7 @@ from ._scheduler import Scheduler
 from ._switching import KEPT_DEAD as KEPT_DEAD
 from ._switching import SLICE_S as SLICE_S
 from ._switching import SLICE_SWITCHES as SLICE_SWITCHES
+from ._switching import TURN_OPERATIONS as TURN_OPERATIONS
 from ._switching import Switching as Switching
 from ._timers import Timer as Timer
 from ._timers import Timers as Timers

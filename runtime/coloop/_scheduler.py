@@ -116,6 +116,7 @@ class Scheduler(Timing):
         self.promised = 0  # calls to come that `run` waits for
         self._calls: deque[Call] = deque()
         self._idle_waiters: list[Coroutine] = []
+        self._overdue: list[Coroutine] = []  # failed before the last slice, and not joined
         self._standstill = (0, 0)
         self._killer = Killer(self)
         self._handover = Handover()
@@ -339,11 +340,11 @@ class Scheduler(Timing):
     def _turn(self) -> None:
         """One round of the root: calls from other threads, descriptors, timers, then the coroutines.
 
-        There is one for every 64 switches, so it asks before it calls.
+        There is one for every slice, and a slice may be short, so it asks before it calls.
         """
         if self._calls:
             self._run_calls()
-        if self._unclaimed:
+        if self._unclaimed or self._overdue:
             self._report_unclaimed()
         if not (self.ready_count or self.living or self.promised):
             return
@@ -431,9 +432,18 @@ class Scheduler(Timing):
         self._report(describe_failure(None, default_name(fn), trimmed(error)))
 
     def _report_unclaimed(self) -> None:
-        """Those who failed, and whom nobody has joined by the time that the root has its turn."""
-        unclaimed, self._unclaimed = self._unclaimed, []
-        for coroutine in unclaimed:
+        """Those who failed, and whom nobody has joined by the time that the root has its turn.
+
+        If the slice was cut short, who is going to join them may be among those that are ready still: so
+        they are given another. Else it would be chance, on a busy machine, who is told of.
+        """
+        due, self._overdue = self._overdue, []
+        fresh, self._unclaimed = self._unclaimed, []
+        if self.ready_count:
+            self._overdue = fresh
+        else:
+            due += fresh
+        for coroutine in due:
             run_tells = coroutine is self.main and (
                 self._is_called_off() or not (self.living or self.promised)
             )

@@ -46,7 +46,8 @@ from ._timers import Timer, Timers
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
 
-SLICE_SWITCHES: Final = 64
+SLICE_SWITCHES: Final = 256
+TURN_OPERATIONS: Final = 64  # of one coroutine in a row, that did not have to wait
 SLICE_S: Final = 0.001
 KEPT_DEAD: Final = 256
 
@@ -112,7 +113,7 @@ class Switching:
         self._workers: list[greenlet] = []
         self._hirer: greenlet | None = None
         self._job: Job | None = None
-        self._slice_left = 0
+        self._slice_left = self._turn_left = 0
         self._slice_end = 0.0
         self._unclaimed: list[Coroutine] = []
 
@@ -350,6 +351,7 @@ class Switching:
                 target = self._pop_caller()
             elif self._ready and self._slice_left > 0 and now < self._slice_end:
                 self._slice_left -= 1
+                self._turn_left = TURN_OPERATIONS
                 target = self._ready.popleft() if self._dice is None else self._pop_any()
         if target is me is not None:
             return
@@ -527,11 +529,11 @@ class Switching:
 
     def checkpoint(self) -> None:
         """For operations that succeed without waiting: yield when many of them came in a row."""
-        self._slice_left -= 1
         me = self.running
         if me is None:
             return
-        if self._slice_left <= 0:
+        self._turn_left -= 1
+        if self._turn_left <= 0:
             self.yield_now()
         elif me._tally.tripwire is not None or self.memory_limit is not None:
             self.check_limits(me)

@@ -201,7 +201,8 @@ static struct PyModuleDef module = {
 static int
 add_constants(PyObject *module)
 {
-    if (PyModule_AddIntMacro(module, SLICE_SWITCHES) < 0 || PyModule_AddIntMacro(module, KEPT_DEAD) < 0)
+    if (PyModule_AddIntMacro(module, SLICE_SWITCHES) < 0 ||
+        PyModule_AddIntMacro(module, TURN_OPERATIONS) < 0 || PyModule_AddIntMacro(module, KEPT_DEAD) < 0)
         return -1;
     PyObject *slice_s = PyFloat_FromDouble(SLICE_S);
     int added = PyModule_AddObjectRef(module, "SLICE_S", slice_s);

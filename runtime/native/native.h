@@ -42,7 +42,8 @@
 
 #pragma GCC visibility push(hidden)
 
-#define SLICE_SWITCHES 64
+#define SLICE_SWITCHES 256
+#define TURN_OPERATIONS 64
 #define SLICE_S 0.001
 #define KEPT_DEAD 256
 
@@ -166,7 +167,7 @@ typedef struct {
     Grave graves[KEPT_DEAD];
     Py_ssize_t buried;
     Py_ssize_t spawned, peak, failures, switches;
-    Py_ssize_t slice_left;
+    Py_ssize_t slice_left, turn_left;
     double slice_end, running_since, charged_at;
     unsigned long thread_id;
     char is_monotonic;

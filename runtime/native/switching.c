@@ -141,6 +141,7 @@ leave(Switching *self, double now, State *target, char *left)
             } else
                 target = ring_pop(&self->ready);
             self->slice_left--;
+            self->turn_left = TURN_OPERATIONS;
         }
     }
     *left = 1;
@@ -381,10 +382,9 @@ PyObject *
 checkpoint(Switching *self, PyObject *_)
 {
     State *me = self->running;
-    self->slice_left--;
     if (!me)
         Py_RETURN_NONE;
-    if (self->slice_left <= 0)
+    if (--self->turn_left <= 0)
         return yield_now(self, NULL);
     if (is_limited(self, me) && call_python(self, str.check_limits, me) < 0)
         return NULL;
@@ -537,7 +537,7 @@ static PyMemberDef switching_members[] = {
     FIELD("running_since", T_DOUBLE, running_since),
     FIELD("charged_at", T_DOUBLE, charged_at),
     FIELD("thread_id", T_ULONG, thread_id),
-    FIELD("_slice_left", T_PYSSIZET, slice_left),
+    FIELD("_turn_left", T_PYSSIZET, turn_left),
     FIELD("_unclaimed", T_OBJECT, unclaimed),
     FIELD("_root", T_OBJECT, root),
     FIELD("__dictoffset__", T_PYSSIZET, dict),

@@ -485,7 +485,7 @@ def test_it_does_what_the_model_does(
                 outcomes[number] = "cancelled"
 
         for place, (step, amount) in enumerate(steps):
-            coloop.current_scheduler()._slice_left = 64  # `go` takes no turns away here
+            coloop.current_scheduler()._turn_left = 64  # `go` takes no turns away here
             if place == close_after:
                 channel.close()
                 model.close()

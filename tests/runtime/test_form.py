@@ -76,7 +76,7 @@ def test_this_process_has_the_form_it_says() -> None:
 
 
 @pytest.mark.skipif(native is None, reason="this process has the pure form")
-@pytest.mark.parametrize("name", ["SLICE_SWITCHES", "SLICE_S", "KEPT_DEAD"])
+@pytest.mark.parametrize("name", ["SLICE_SWITCHES", "SLICE_S", "TURN_OPERATIONS", "KEPT_DEAD"])
 def test_both_forms_work_with_the_same_numbers(name: str) -> None:
     assert getattr(native, name) == getattr(_switching, name)
 

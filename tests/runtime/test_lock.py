@@ -494,7 +494,7 @@ def test_it_does_what_a_line_does(steps: list[tuple[str, int]], seed: int | None
                 suspend()
 
         for step, amount in steps:
-            current_scheduler()._slice_left = 64  # `go` takes no turns away here
+            current_scheduler()._turn_left = 64  # `go` takes no turns away here
             if step == "acquire":
                 line.append(go(child))
             elif step == "idle":

@@ -201,7 +201,7 @@ def test_a_storm_of_shots_takes_no_value_along() -> None:
         value = -1
         while value < COUNT - 1:
             before = value
-            scheduler._slice_left = COUNT * 3  # nor does it stop for others: they must meet it in the midst
+            scheduler._turn_left = COUNT * 3  # nor does it stop for others: they must meet it in the midst
             with suppress(Killed):
                 struck += 1
                 aim.set()

@@ -277,7 +277,7 @@ def test_channels_do_what_the_model_does(
 
     def main() -> None:
         for step in steps:
-            current_scheduler()._slice_left = 64  # `go` takes no turns away here
+            current_scheduler()._turn_left = 64  # `go` takes no turns away here
             take_step(*step)
             for at, channel in enumerate(channels):
                 assert list(channel._buffer) == list(model.buffers[at])

@@ -581,7 +581,7 @@ def test_it_does_what_the_model_does(
                 outcomes[number] = ERRORS[type(error)]
 
         for place, (step, amount) in enumerate(steps):
-            current_scheduler()._slice_left = 64  # `go` takes no turns away here
+            current_scheduler()._turn_left = 64  # `go` takes no turns away here
             if place == close_after:
                 tasks.close()
                 model.close()

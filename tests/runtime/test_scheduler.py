@@ -392,3 +392,27 @@ def test_what_touches_a_scheduler_from_another_thread_is_refused() -> None:
     assert len(to_thread(touch)) == 7
     assert child.state == "waiting"
     child.resume()
+
+
+@pytest.mark.coroutine
+def test_a_failure_is_told_of_only_after_all_that_were_ready_had_a_turn(observer: Any) -> None:
+    scheduler = current_scheduler()
+    child = go(fail, "alone")
+    go(yield_now)
+    assert scheduler.ready_count == 1  # as after a slice that was cut short
+    scheduler._report_unclaimed()
+    assert observer.failures == []
+    scheduler._report_unclaimed()
+    assert [failure.id for failure in observer.failures] == [child.id]
+    observer.failures.clear()
+
+
+@pytest.mark.coroutine
+def test_who_is_joined_after_a_slice_was_cut_short_is_not_told_of(observer: Any) -> None:
+    scheduler = current_scheduler()
+    child = go(fail, "joined")
+    go(yield_now)
+    scheduler._report_unclaimed()
+    assert child.join()
+    scheduler._report_unclaimed()
+    assert observer.failures == []

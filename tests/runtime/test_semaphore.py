@@ -274,7 +274,7 @@ def test_it_does_what_a_number_and_a_line_do(
         line: list[Coroutine] = []
         served: list[Coroutine] = []
         for step, amount in steps:
-            current_scheduler()._slice_left = 64  # `go` takes no turns away here
+            current_scheduler()._turn_left = 64  # `go` takes no turns away here
             if step == "acquire":
                 child = go(semaphore.acquire)
                 (line if free == 0 else served).append(child)

@@ -198,7 +198,7 @@ def test_closed_while_others_run_at_the_beginning_of_a_call(fails: Any) -> None:
         wait_until_idle()
 
         def attempt(use: Any = use, ours: Socket = ours) -> None:
-            coloop.current_scheduler()._slice_left = 0
+            coloop.current_scheduler()._turn_left = 0
             use(ours)
 
         user = fails(attempt)
