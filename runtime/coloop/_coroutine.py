@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._coroutine_state import CANCELLED, DONE, RUNNING, WAITING
 from ._errors import WasCancelled
-from ._form import native
+from ._form import native, quick
 from ._frames import summaries
 from ._memory import Account
 from ._snapshot import account_of
@@ -93,6 +93,7 @@ class Coroutine(CoroutineState):
         """
         return summaries(self._scheduler.frame_of(self))
 
+    @quick
     def join(self, timeout: float | None = None) -> bool:
         """Park until it has ended; its failure then counts as seen, and is not reported.
 

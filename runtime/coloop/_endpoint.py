@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from ._address import Address, address_of, kind_of
 from ._binding import SocketFile
 from ._errors import Busy, Closed, NotRunning, Timeout, WrongThread
-from ._form import native
 from ._frames import top_site
 from ._poller import Wire
 from ._scheduler import current_scheduler
@@ -35,12 +34,6 @@ T = TypeVar("T")
 Method = TypeVar("Method", bound=Callable[..., object])
 
 _ids: Final = itertools.count(1)
-
-
-def quick(method: Method) -> Method:
-    """`method`; where there is a native core, what is usual of it is done there, and the rest by `method`."""
-    quickened: Method = method if native is None else native.quick(method)
-    return quickened
 
 
 class Endpoint(Wire):

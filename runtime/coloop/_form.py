@@ -7,8 +7,11 @@ the same tests run on both.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from types import ModuleType
-from typing import Final
+from typing import Any, Final, TypeVar
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def _load() -> ModuleType | None:
@@ -23,3 +26,9 @@ def _load() -> ModuleType | None:
 
 native: Final = _load()
 FORM: Final = "pure" if native is None else "native"
+
+
+def quick(method: Method) -> Method:
+    """`method`; where there is a native core, what is usual of it is done there, and the rest by `method`."""
+    quickened: Method = method if native is None else native.quick(method)
+    return quickened

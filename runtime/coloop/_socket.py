@@ -25,8 +25,9 @@ from typing import Any, Final, Literal, TypeVar
 
 from ._address import Address, AddressLike, address_of
 from ._binding import SocketFile
-from ._endpoint import Endpoint, quick
+from ._endpoint import Endpoint
 from ._errors import Closed
+from ._form import quick
 from ._kernel import kernel_state, reason, tcp_state, told, unread_bytes, unsent_bytes
 from ._poller import READ, WRITE
 from ._snapshot import SocketPicture, TlsPicture

@@ -3,7 +3,7 @@
 All that a read or a write looks at before it asks the kernel lies in this one object, because the native
 form of it is a C structure, whose hot path is one call into C (`native/wire.c`): try, and park when there
 is nothing. That path is for what is usual. Whatever is not (a limit of time, TLS, datagrams, an end, a
-fault, a second reader) it leaves to the Python methods, which say what is right (`_endpoint.quick`).
+fault, a second reader) it leaves to the Python methods, which say what is right (`_form.quick`).
 """
 
 from __future__ import annotations

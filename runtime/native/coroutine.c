@@ -170,6 +170,17 @@ PyTypeObject StateType = {
 };
 
 
+/* To wait for one that has ended. */
+PyObject *
+state_join(PyObject *coroutine, PyObject *const *args, Py_ssize_t count)
+{
+    State *self = (State *)coroutine;
+    if (!self->has_ended || count > 1)
+        return Py_NotImplemented;
+    self->observed = 1;
+    Py_RETURN_TRUE;
+}
+
 int
 add_coroutine(PyObject *module)
 {

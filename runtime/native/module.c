@@ -235,6 +235,7 @@ PyInit__native(void)
     static int (*const parts[])(PyObject *) = {
         add_constants, add_coroutine, add_timers,  add_switching, add_spawning,
         add_timing,    add_stacks,    add_line,    add_channel,   add_wire,     add_poller,
+        add_quick,
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))

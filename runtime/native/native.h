@@ -13,6 +13,7 @@
        arguments.c   the arguments of a call
        poller.c      which descriptors are ready               _poller.py
        wire.c        reading and writing a plain socket        _wire.py, _socket.py
+       quick.c       the usual case of a method
        module.c      what Python imports                       _native.pyi
        docs.h        what `help` says                          _switching.py
 
@@ -356,6 +357,16 @@ int expect(Wire *wire, int is_reading, PyObject *waiter);
 void withdraw(Wire *wire, int is_reading);
 int add_poller(PyObject *module);
 int add_wire(PyObject *module);
+
+/* -- quick ways: they return NotImplemented, borrowed, for what is not usual */
+
+typedef PyObject *(*Way)(PyObject *self, PyObject *const *args, Py_ssize_t count);
+
+PyObject *wire_recv(PyObject *wire, PyObject *const *args, Py_ssize_t count);
+PyObject *wire_send(PyObject *wire, PyObject *const *args, Py_ssize_t count);
+PyObject *wire_sendall(PyObject *wire, PyObject *const *args, Py_ssize_t count);
+PyObject *state_join(PyObject *coroutine, PyObject *const *args, Py_ssize_t count);
+int add_quick(PyObject *module);
 
 int load_names(void);
 

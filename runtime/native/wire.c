@@ -125,9 +125,10 @@ bytes_asked(PyObject *const *args, Py_ssize_t count)
     return n >= 1 && n <= BUFFER_BYTES ? (size_t)n : 0;
 }
 
-static PyObject *
-wire_recv(Wire *self, PyObject *const *args, Py_ssize_t count)
+PyObject *
+wire_recv(PyObject *wire, PyObject *const *args, Py_ssize_t count)
 {
+    Wire *self = (Wire *)wire;
     size_t asked = bytes_asked(args, count);
     Switching *scheduler = usual(self);
     if (!asked || !scheduler || !may_read(self))
@@ -205,146 +206,16 @@ write_to(Wire *self, PyObject *const *args, Py_ssize_t count, int all)
     return all ? Py_NewRef(Py_None) : PyLong_FromSsize_t(done);
 }
 
-static PyObject *
-wire_send(Wire *self, PyObject *const *args, Py_ssize_t count)
+PyObject *
+wire_send(PyObject *wire, PyObject *const *args, Py_ssize_t count)
 {
-    return write_to(self, args, count, 0);
+    return write_to((Wire *)wire, args, count, 0);
 }
 
-static PyObject *
-wire_sendall(Wire *self, PyObject *const *args, Py_ssize_t count)
+PyObject *
+wire_sendall(PyObject *wire, PyObject *const *args, Py_ssize_t count)
 {
-    return write_to(self, args, count, 1);
-}
-
-/* -- a method of Python's with a quick way for what is usual */
-
-/* Returns NotImplemented, borrowed, for what is not usual. */
-typedef PyObject *(*Way)(Wire *self, PyObject *const *args, Py_ssize_t count);
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *method;
-    Way way;
-    vectorcallfunc call;
-} Quick;
-
-static PyObject *
-quick_call(Quick *self, PyObject *const *args, size_t counted, PyObject *names)
-{
-    Py_ssize_t count = PyVectorcall_NARGS(counted);
-    if (!names && count && PyObject_TypeCheck(args[0], &WireType)) {
-        PyObject *result = self->way((Wire *)args[0], args + 1, count - 1);
-        if (result != Py_NotImplemented)
-            return result;
-    }
-    return PyObject_Vectorcall(self->method, args, counted, names);
-}
-
-static PyObject *
-quick_bound(PyObject *self, PyObject *object, PyObject *_)
-{
-    return object && object != Py_None ? PyMethod_New(self, object) : Py_NewRef(self);
-}
-
-/* Its name, signature and documentation are the method's. */
-static PyObject *
-quick_getattr(Quick *self, PyObject *name)
-{
-    PyObject *found = PyObject_GenericGetAttr((PyObject *)self, name);
-    if (found || !PyErr_ExceptionMatches(PyExc_AttributeError))
-        return found;
-    PyErr_Clear();
-    return PyObject_GetAttr(self->method, name);
-}
-
-static PyObject *
-quick_get_doc(Quick *self, void *_)
-{
-    return PyObject_GetAttrString(self->method, "__doc__");
-}
-
-static PyObject *
-quick_repr(Quick *self)
-{
-    return PyObject_Repr(self->method);
-}
-
-static int
-quick_traverse(Quick *self, visitproc visit, void *arg)
-{
-    Py_VISIT(self->method);
-    return 0;
-}
-
-static int
-quick_clear(Quick *self)
-{
-    Py_CLEAR(self->method);
-    return 0;
-}
-
-static void
-quick_dealloc(Quick *self)
-{
-    PyObject_GC_UnTrack(self);
-    quick_clear(self);
-    Py_TYPE(self)->tp_free(self);
-}
-
-static PyMemberDef quick_members[] = {
-    {"__wrapped__", T_OBJECT, offsetof(Quick, method), READONLY, NULL},
-    {NULL},
-};
-
-static PyGetSetDef quick_getset[] = {
-    {"__doc__", (getter)quick_get_doc, NULL, NULL, NULL},
-    {NULL},
-};
-
-static PyTypeObject QuickType = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "coloop._native.Quick",
-    .tp_basicsize = sizeof(Quick),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
-                Py_TPFLAGS_METHOD_DESCRIPTOR,
-    .tp_dealloc = (destructor)quick_dealloc,
-    .tp_traverse = (traverseproc)quick_traverse,
-    .tp_clear = (inquiry)quick_clear,
-    .tp_call = PyVectorcall_Call,
-    .tp_vectorcall_offset = offsetof(Quick, call),
-    .tp_descr_get = quick_bound,
-    .tp_getattro = (getattrofunc)quick_getattr,
-    .tp_repr = (reprfunc)quick_repr,
-    .tp_members = quick_members,
-    .tp_getset = quick_getset,
-};
-
-static PyObject *
-native_quick(PyObject *_, PyObject *method)
-{
-    static const struct {
-        const char *name;
-        Way way;
-    } ways[] = {{"recv", wire_recv}, {"send", wire_send}, {"sendall", wire_sendall}};
-    PyObject *name = PyObject_GetAttrString(method, "__name__");
-    size_t found = 0;
-    while (name && found < Py_ARRAY_LENGTH(ways) &&
-           PyUnicode_CompareWithASCIIString(name, ways[found].name) != 0)
-        found++;
-    Py_XDECREF(name);
-    if (!name)
-        return NULL;
-    if (found == Py_ARRAY_LENGTH(ways))
-        return PyErr_Format(PyExc_ValueError, "there is no quick way for %R", method);
-    Quick *self = PyObject_GC_New(Quick, &QuickType);
-    if (!self)
-        return NULL;
-    self->method = Py_NewRef(method);
-    self->way = ways[found].way;
-    self->call = (vectorcallfunc)quick_call;
-    PyObject_GC_Track(self);
-    return (PyObject *)self;
+    return write_to((Wire *)wire, args, count, 1);
 }
 
 /* -- what a wire is made of */
@@ -470,7 +341,6 @@ PyTypeObject WireType = {
 int
 add_wire(PyObject *module)
 {
-    static PyMethodDef quick = {"quick", native_quick, METH_O, NULL};
     static const struct {
         PyObject **into;
         const char *text;
@@ -481,13 +351,7 @@ add_wire(PyObject *module)
     for (size_t i = 0; i < Py_ARRAY_LENGTH(strings); i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
             return -1;
-    if (PyType_Ready(&WireType) < 0 || PyType_Ready(&QuickType) < 0)
+    if (PyType_Ready(&WireType) < 0)
         return -1;
-    PyObject *made = PyCFunction_NewEx(&quick, NULL, NULL);
-    if (!made || PyModule_AddObjectRef(module, "quick", made) < 0) {
-        Py_XDECREF(made);
-        return -1;
-    }
-    Py_DECREF(made);
     return PyModule_AddObjectRef(module, "Wire", (PyObject *)&WireType);
 }
