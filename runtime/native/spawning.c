@@ -339,7 +339,12 @@ innermost(PyThreadState *thread, int *instruction)
 int
 is_ours(PyCodeObject *code)
 {
-    return PyUnicode_Tailmatch(code->co_filename, of.ours, 0, PY_SSIZE_T_MAX, -1) != 0;
+    PyObject *path = code->co_filename;
+    if (PyUnicode_IS_COMPACT_ASCII(path) && PyUnicode_IS_COMPACT_ASCII(of.ours)) {
+        Py_ssize_t length = PyUnicode_GET_LENGTH(of.ours);
+        return PyUnicode_GET_LENGTH(path) >= length && !memcmp(PyUnicode_DATA(path), PyUnicode_DATA(of.ours), length);
+    }
+    return PyUnicode_Tailmatch(path, of.ours, 0, PY_SSIZE_T_MAX, -1) != 0;
 }
 
 /* `value` is about to be handed to the innermost Python code. Behind the call is a place where a kill may strike,
