@@ -297,13 +297,26 @@ class Scheduler(Timing):
     def go_early(
         self, fn: Callable[..., Any], args: tuple[Any, ...], *, name: str, spawned_at: Site | str
     ) -> Coroutine:
-        """Start a coroutine before `run_main`: it runs until it first parks, and goes on in `run_main`."""
+        """Start a coroutine before `run_main`: it runs until it first parks, and goes on in `run_main`.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: it ended it at once. Nobody else is there yet whom that could end;
+                Ctrl-C may strike before the first line of `fn`.
+        """
         set_current(self)
         try:
-            return self.go(fn, args, name=name, spawned_at=spawned_at)
+            coroutine = self.go(fn, args, name=name, spawned_at=spawned_at)
         finally:
             set_current(None)
-            self._report_unclaimed()
+        error = coroutine._error
+        if error is not None and not isinstance(error, Exception):
+            coroutine._observed = True
+            try:
+                raise error
+            finally:
+                del error, coroutine  # else this frame and the traceback hold each other
+        self._report_unclaimed()
+        return coroutine
 
     def run_main(self, main: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Run `main(*args)` as a coroutine and all that it starts, until every one has ended.

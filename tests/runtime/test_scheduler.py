@@ -15,6 +15,7 @@ from coloop import (
     Event,
     Group,
     Inbox,
+    Scheduler,
     current,
     current_scheduler,
     defer,
@@ -416,3 +417,17 @@ def test_who_is_joined_after_a_slice_was_cut_short_is_not_told_of(observer: Any)
     assert child.join()
     scheduler._report_unclaimed()
     assert observer.failures == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_ends_the_program_before_the_loop_runs_is_raised_where_the_coroutine_was_started(
+    error: type[BaseException],
+) -> None:
+    def struck() -> None:
+        raise error
+
+    scheduler = Scheduler()
+    with pytest.raises(error):
+        scheduler.go_early(struck, (), name="struck", spawned_at="here")
+    assert scheduler_module.scheduler_or_none() is None
+    assert not scheduler.living
