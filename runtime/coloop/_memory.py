@@ -253,14 +253,14 @@ class Memory:
         """Bytes that Python's allocators have handed out since tracing began.
 
         Args:
-            real: with the spare room of the small-object allocator: the bytes of the arenas that it holds, less
-                those in allocated blocks. This visits every pool of 16 KiB: less than a millisecond per 100 MB of
-                small objects, while nothing else runs. Not for every switch.
+            real: with the spare room of the small-object allocator: the bytes of the arenas that it holds,
+                less those in allocated blocks. This visits every pool of 16 KiB: less than a millisecond per
+                100 MB of small objects, while nothing else runs. Not for every switch.
 
         Returns:
-            Bytes; None below level `heap`. With `real` also None where the spare room is not to be had: another
-            allocator (`PYTHONMALLOC`), a platform without `open_memstream`, or somebody else had begun to
-            trace before the level was set.
+            Bytes; None below level `heap`. With `real` also None where the spare room is not to be had:
+            another allocator (`PYTHONMALLOC`), a platform without `open_memstream`, or somebody else had
+            begun to trace before the level was set.
         """
         used = self.total()
         if used is None or not real:

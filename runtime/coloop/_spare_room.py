@@ -5,9 +5,9 @@ object that lives on keeps a megabyte. That room shows in no sum of live blocks,
 CPython tells of it in one place only, a report for people (`sys._debugmallocstats`); it is read here.
 
 That report is refused while a hook such as tracemalloc's stands before pymalloc, and just then it is wanted.
-So for the one call pymalloc's own `malloc` is put in front, and what is freed meanwhile still goes by the hook:
-no trace outlives its block. (A hook that can come at run time has to bear blocks that it has not seen.) No other
-thread may come between: the steps are driven by a loop in C that never gives up the interpreter lock.
+So for the one call pymalloc's own `malloc` is put in front, and what is freed meanwhile still goes by the
+hook: no trace outlives its block. (A hook that can come at run time has to bear blocks that it has not seen.)
+No other thread may come between: the steps are driven by a loop in C that keeps the interpreter lock.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class _Report:
         """The address of pymalloc's `malloc`, if nothing stands before it at this moment."""
         allocator = self._new_allocator()
         text = self._print_between([partial(self._get, OBJECT_DOMAIN, allocator)], [])
-        # The debug allocator lets the report through too, but it has a context, and its blocks another layout.
+        # The debug allocator reports too, but it has a context, and its blocks have another layout.
         bare = allocator[CONTEXT] is None and parse(text) is not None
         return allocator[MALLOC] if bare else None
 

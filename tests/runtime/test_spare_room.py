@@ -1,4 +1,4 @@
-"""The room that pymalloc holds and nobody uses is told at every level, traced or not; elsewhere nothing breaks."""
+"""The room that pymalloc holds and nobody uses is told, traced or not; where it is hidden nothing breaks."""
 
 import ctypes
 import ctypes.util
@@ -148,7 +148,7 @@ def test_what_is_freed_during_a_look_leaves_no_trace_behind(monkeypatch: pytest.
 
 
 def test_no_other_thread_comes_between_the_steps() -> None:
-    """The other one wants the lock all the time, and the interval at which it may ask for it is the shortest."""
+    """The other one wants the lock all the time, and may ask for it at the shortest interval."""
     over = threading.Event()
     turns: list[None] = []
 
