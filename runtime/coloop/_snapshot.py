@@ -310,9 +310,11 @@ def ask(scheduler: Scheduler, limit: int | None, *, dead: bool, stuck: bool) -> 
 
     def reply() -> None:
         lag_s = time.perf_counter() - asked_at
-        if lag_s < STALE_QUESTION_S:
-            answer.append(take(scheduler, limit, dead=dead, stuck=stuck, lag_s=lag_s))
-        answered.set()
+        try:
+            if lag_s < STALE_QUESTION_S:
+                answer.append(take(scheduler, limit, dead=dead, stuck=stuck, lag_s=lag_s))
+        finally:
+            answered.set()
 
     try:
         scheduler.call_soon_threadsafe(reply)

@@ -120,12 +120,18 @@ make_context(State *self)
     return context;
 }
 
+int
+keep_context(State *self)
+{
+    if (!self->context && !self->has_ended && self->greenlet && !(self->context = make_context(self)))
+        return -1;
+    return 0;
+}
+
 static PyObject *
 state_context(State *self, void *_)
 {
-    if (!self->context && !self->has_ended && self->greenlet)
-        self->context = make_context(self);
-    return PyErr_Occurred() ? NULL : Py_NewRef(self->context ? self->context : Py_None);
+    return keep_context(self) < 0 ? NULL : Py_NewRef(self->context ? self->context : Py_None);
 }
 
 static PyGetSetDef state_getset[] = {

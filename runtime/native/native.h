@@ -98,6 +98,7 @@ extern PyTypeObject StateType;
 
 PyObject *state_tally(State *self);                   /* new reference */
 PyObject *site_of(PyObject *code, int instruction);   /* new reference */
+int keep_context(State *self);                        /* make it, if it has none yet */
 int add_coroutine(PyObject *module);
 
 /* -- timers */

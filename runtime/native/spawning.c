@@ -133,10 +133,19 @@ keep_error(State *coroutine, PyObject *error)
     Py_XSETREF(coroutine->error, trimmed);
 }
 
-/* Call what is not ours, exposed. */
+static inline int
+is_python(PyObject *fn)
+{
+    return PyFunction_Check(PyMethod_Check(fn) ? PyMethod_GET_FUNCTION(fn) : fn);
+}
+
+/* Call what is not ours, exposed. A greenlet that is parked without a frame is taken for a running one when its
+   context is asked for, so whatever may park in C alone gets its context first. */
 static PyObject *
 call_exposed(Switching *self, State *coroutine, PyObject *fn, PyObject *args, PyObject *kwargs)
 {
+    if (!is_python(fn) && keep_context(coroutine) < 0)
+        return NULL;
     set_exposed(self, coroutine);
     PyObject *value = PyObject_Call(fn, args, kwargs);
     set_exposed(self, NULL);

@@ -3,7 +3,7 @@
 import contextvars
 import decimal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -72,6 +72,48 @@ def test_what_is_set_and_reset_stays_with_each_across_switches() -> None:
     assert len(log) == 18
     assert all(expected == found for expected, found in log)
     assert variable.get() == "main"
+
+
+def in_a_thread_without_context(main: Callable[[], None]) -> None:
+    """A new thread has set no variables yet, so its coroutines have nothing to copy."""
+    failures: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            run(main)
+        except BaseException as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert failures == []
+
+
+def test_one_that_waits_without_a_frame_of_python_has_a_context_too() -> None:
+    def main() -> None:
+        waiting = go(Channel[int]().receive)
+        try:
+            assert variable not in waiting.context
+        finally:
+            waiting.cancel()
+
+    in_a_thread_without_context(main)
+
+
+def test_a_deferred_call_that_waits_without_a_frame_of_python_has_the_context_too() -> None:
+    def body() -> None:
+        defer(Channel[int]().receive)
+        variable.set("body")
+
+    def main() -> None:
+        waiting = go(body)
+        try:
+            assert waiting.context[variable] == "body"
+        finally:
+            waiting.cancel()
+
+    in_a_thread_without_context(main)
 
 
 def test_a_token_is_of_no_use_in_another_coroutine() -> None:

@@ -12,6 +12,7 @@ import coloop
 from coloop import (
     Channel,
     ChannelPicture,
+    _snapshot,
     current,
     current_scheduler,
     go,
@@ -123,6 +124,22 @@ def test_another_thread_gets_the_whole_picture() -> None:
     assert picture.responsive
     assert [it.waiting_on for it in picture.coroutines] == ["thread snapshot", "suspend"]
     waiting.resume()
+
+
+def test_another_thread_gets_a_light_picture_if_the_whole_one_fails(
+    monkeypatch: pytest.MonkeyPatch, observer: Any
+) -> None:
+    def take(*_: object, **__: object) -> None:
+        raise ValueError("spoilt")
+
+    monkeypatch.setattr(_snapshot, "take", take)
+    monkeypatch.setattr(_snapshot, "PATIENCE_S", 10)
+    asking = go(coloop.to_thread, current_scheduler().snapshot)
+    asking.join(5)
+    assert asking.ended
+    assert not asking.result().responsive
+    assert [failure.message for failure in observer.failures] == ["spoilt"]
+    observer.failures.clear()
 
 
 def test_another_thread_gets_a_light_picture_of_a_scheduler_that_does_not_answer() -> None:
