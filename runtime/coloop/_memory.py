@@ -31,7 +31,6 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from ._form import native
 from ._frames import Site
-from ._spare_room import spare_room
 
 LEVELS: Final = ("off", "counts", "heap", "sites")
 FRAMES_AT_SITES: Final = 8  # tracemalloc's cost grows with every frame it keeps per block
@@ -223,7 +222,6 @@ class Memory:
         untraced_ns = _nanoseconds_per_allocation()
         if level in {"heap", "sites"}:
             self._count_from_zero()
-            spare_room.learn()  # tracing hides what it looks for
             ledger = TracemallocLedger(FRAMES_AT_SITES if level == "sites" else 1)
             ledger.settle(self.outside)  # what somebody else had traced before
             self._install(ledger)
@@ -249,28 +247,11 @@ class Memory:
         """Whether heap figures are kept at this level."""
         return self.ledger is not None
 
-    def usage(self, real: bool = False) -> int | None:
-        """Bytes that Python's allocators have handed out since tracing began.
-
-        Args:
-            real: with the spare room of the small-object allocator: the bytes of the arenas that it holds,
-                less those in allocated blocks. This visits every pool of 16 KiB: less than a millisecond per
-                100 MB of small objects, while nothing else runs. Not for every switch.
-
-        Returns:
-            Bytes; None below level `heap`. With `real` also None where the spare room is not to be had:
-            another allocator (`PYTHONMALLOC`), a platform without `open_memstream`, or somebody else had
-            begun to trace before the level was set.
-        """
-        used = self.total()
-        if used is None or not real:
-            return used
-        spare = spare_room.measure()
-        return None if spare is None else used + spare
-
-    def total(self) -> int | None:
-        """The ledger's own sum, as `usage()`; None below level `heap`."""
+    def usage(self) -> int | None:
+        """Bytes that Python's allocators have handed out since tracing began; None below level `heap`."""
         return None if self.ledger is None else self.ledger.total()
+
+    total = usage
 
     def held_by_coroutines(self) -> int:
         """The sum of the living accounts; 0 below level `heap`."""
