@@ -60,6 +60,15 @@ def test_it_shows_sockets_and_counts_timers(mock_clock: MockClock) -> None:
     left.close()
 
 
+def test_it_looks_for_channels_at_no_more_coroutines_than_were_asked_for() -> None:
+    channels = [Channel[int]() for _ in range(3)]
+    waiting = [go(channel.receive) for channel in channels]
+    assert [channel.id for channel in snapshot(2).channels] == [channels[0].id]  # main and the first
+    assert [channel.id for channel in snapshot().channels] == [channel.id for channel in channels]
+    for child in waiting:
+        child.cancel()
+
+
 def test_it_shows_the_channels_at_which_somebody_waits() -> None:
     full, empty, both, quiet = Channel[int](1), Channel[int](), Channel[int](), Channel[int](3)
     full.send(1)
