@@ -298,6 +298,7 @@ def test_a_block_that_nobody_ever_leaves_does_not_swallow_signals_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("coloop._scheduler.SHUTDOWN_PATIENCE_S", 0.001)
+    before = signal.getsignal(HUP)  # under nohup it is ignored
 
     def immortal() -> None:
         with signals(USR1, HUP):
@@ -318,7 +319,7 @@ def test_a_block_that_nobody_ever_leaves_does_not_swallow_signals_for_ever(
     assert signal.getsignal(USR1) is not signal.SIG_DFL
     assert run(lambda: go(wait_signal, HUP) and (send(HUP), yield_now())) is not None
     assert signal.getsignal(USR1) is signal.SIG_DFL
-    signal.signal(HUP, signal.SIG_DFL)
+    signal.signal(HUP, before)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # its bell is gone
