@@ -8,6 +8,7 @@ import ssl
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -1116,19 +1117,20 @@ def start_server(program: str, port: int, pem: dict[str, Path], start_peer: Any)
 def test_other_servers_are_understood(
     program: str, client_side: ssl.SSLContext, pem: dict[str, Path], start_peer: Any
 ) -> None:
-    with listen(":0") as free:
-        port = free.address.port
-    start_server(program, port, pem, start_peer)
-    with connect_when_there(port, client_side) as conn:
+    with connect_to_server(program, pem, client_side, start_peer) as conn:
         conn.sendall(b"level\n")
         assert conn.recv_until(b"\n") == b"level\n"
 
 
-def connect_when_there(port: int, context: ssl.SSLContext) -> Socket:
+def connect_to_server(program: str, pem: dict[str, Path], context: ssl.SSLContext, start_peer: Any) -> Socket:
+    """A port that was free a moment ago may be another's by now: then the server ends, and gets a new one."""
     while True:
-        try:
-            return connect(f"127.0.0.1:{port}", tls=context)
-        except ConnectionRefusedError:
+        with listen(":0") as free:
+            port = free.address.port
+        server = start_server(program, port, pem, start_peer)
+        while server.poll() is None:
+            with suppress(ConnectionRefusedError):
+                return connect(f"127.0.0.1:{port}", tls=context)
             coloop.sleep(0.01)
 
 
