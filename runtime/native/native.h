@@ -5,6 +5,7 @@
        spawning.c    starting and ending one                   _switching.py
        charging.c    what it costs, in time and heap           _switching.py
        stacks.c      where its Python frames lie
+       spare.c       what the allocator has in reserve     _spare_room.py
        timers.c      deadlines, soonest first                  _timers.py
        timing.c      when to wake whom                         _timing.py
        graves.c      what is remembered of the dead            _snapshot.py
@@ -274,6 +275,10 @@ int make_objects(void);
 
 void begin_small_stack(void);
 int add_stacks(PyObject *module);
+
+/* -- spare room */
+
+int add_spare(PyObject *module);
 
 /* -- graves */
 
