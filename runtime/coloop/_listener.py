@@ -17,6 +17,7 @@ from typing import Final
 from ._address import Address, AddressLike, address_of, parse_address, resolve
 from ._binding import SocketFile, bind_failure, give_back, ipv4_first, take_address
 from ._endpoint import Endpoint
+from ._form import quick
 from ._kernel import kernel_state
 from ._poller import READ
 from ._snapshot import SocketPicture
@@ -45,26 +46,28 @@ _ONE_IS_LOST: Final = frozenset(
 
 
 class Listener(Endpoint):
-    """A socket that accepts connections; made by `listen`. `with` closes it at the end of the block.
+    """A socket that accepts connections; made by `listen`. `with` closes it at the end of the block."""
 
-    Attributes:
-        accepted: how many connections it has given out.
-    """
-
-    __slots__ = ("_tls", "accepted")
+    __slots__ = ("_tls",)
 
     def __init__(
         self, raw: socket.socket, file: SocketFile | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
         super().__init__(raw, "listener", address_of(raw.getsockname()), file)
-        self.accepted = 0
         self._tls = tls
+        self._plain = tls is None and type(raw) is socket.socket
 
     @property
     def address(self) -> Address:
         """Where it listens, with the real port."""
         return self.local
 
+    @property
+    def accepted(self) -> int:
+        """How many connections it has given out."""
+        return self.received
+
+    @quick
     def accept(self, timeout: float | None = None) -> Socket:
         """The next connection; parks until there is one.
 
@@ -95,7 +98,7 @@ class Listener(Endpoint):
                         raise
                     continue
                 else:
-                    self.accepted += 1
+                    self.received += 1
                     return self._connection(raw, address_of(peer) if peer else None)
             self._wait(READ, "accept")
 

@@ -236,7 +236,7 @@ PyInit__native(void)
         add_spare, /* before anybody hooks the allocators */
         add_constants, add_coroutine, add_timers,  add_switching, add_spawning,
         add_timing,    add_stacks,    add_line,    add_channel,   add_wire,     add_poller,
-        add_quick,
+        add_quick,     add_connection,
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
