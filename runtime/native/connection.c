@@ -14,8 +14,8 @@
 
 #define MAX_DROPPED_BYTES (1 << 20) /* as in `_socket.py` */
 
-static PyObject *Socket, *ids, *raw_socket, *address_of; /* of Python's */
-static PyObject *accept_verb, *server_role, *sockets, *close_it, *how_left, *by_peer;
+static PyObject *Socket, *ids, *raw_socket, *address_of, *label; /* of Python's */
+static PyObject *accept_verb, *server_role, *close_it, *how_left, *by_peer;
 
 static int
 load(void)
@@ -27,6 +27,7 @@ load(void)
         {&ids, "coloop._endpoint", "_ids"},
         {&raw_socket, "coloop._wire", "raw_socket"},
         {&address_of, "coloop._address", "address_of"},
+        {&label, "coloop._coroutine", "label"},
         {&Socket, "coloop._socket", "Socket"},
     };
     for (size_t i = 0; !Socket && i < Py_ARRAY_LENGTH(names); i++) {
@@ -106,6 +107,19 @@ wire_get_read_ended(Wire *self, void *_)
     return Py_NewRef(self->read_ended ? self->read_ended : Py_None);
 }
 
+/* Until somebody asks, the number of the coroutine that has closed it. */
+PyObject *
+wire_get_closed_by(Wire *self, void *_)
+{
+    if (self->closed_by && PyLong_Check(self->closed_by)) {
+        PyObject *text = load() < 0 ? NULL : PyObject_CallOneArg(label, self->closed_by);
+        if (!text)
+            return NULL;
+        Py_XSETREF(self->closed_by, text);
+    }
+    return Py_NewRef(self->closed_by ? self->closed_by : Py_None);
+}
+
 /* -- accepting */
 
 /* Of a peer that has no name, the kernel tells nothing but its family. */
@@ -132,16 +146,6 @@ note_peer(Wire *self, const struct sockaddr *from, socklen_t length)
     return 0;
 }
 
-/* Put it down where all the open ones are. */
-static int
-enlist(Wire *self, Switching *scheduler, int delete)
-{
-    PyObject *open = PyObject_GetAttr((PyObject *)scheduler, sockets);
-    int done = !open ? -1 : delete ? PyDict_DelItem(open, self->id) : PyDict_SetItem(open, self->id, (PyObject *)self);
-    Py_XDECREF(open);
-    return done;
-}
-
 /* What `Socket` makes of a connection; it owns the descriptor, also if this fails. */
 static Wire *
 new_connection(Switching *scheduler, Poller *poller, int fd, const struct sockaddr *from, socklen_t length)
@@ -163,7 +167,7 @@ new_connection(Switching *scheduler, Poller *poller, int fd, const struct sockad
     if (PyErr_Occurred() || note_peer(self, from, length) < 0 || watch(poller, self) < 0)
         goto failed;
     self->id = PyIter_Next(ids);
-    if (self->id && enlist(self, scheduler, 0) == 0)
+    if (self->id && PyDict_SetItem(scheduler->sockets, self->id, (PyObject *)self) == 0)
         return self;
     unwatch(self);
 failed:
@@ -182,7 +186,7 @@ wire_accept(PyObject *wire, PyObject *const *args, Py_ssize_t count)
 {
     Wire *self = (Wire *)wire;
     Switching *scheduler = usual(self);
-    if (count || !scheduler || !may_accept(self))
+    if (count || !scheduler || !may_accept(self) || !scheduler->sockets)
         return Py_NotImplemented;
     if (take_turns(scheduler) < 0)
         return NULL;
@@ -245,14 +249,11 @@ wire_close(PyObject *wire, PyObject *const *args, Py_ssize_t count)
     if (count || !scheduler || !self->poller || there(self->read_waiter) || there(self->write_waiter) ||
         there(self->file) || !(knows_end || peer_is_there(self)))
         return Py_NotImplemented;
-    PyObject *closer = PyObject_Str((PyObject *)scheduler->running);
-    if (!closer)
-        return NULL;
     unwatch(self);
-    Py_XSETREF(self->closed_by, closer);
+    Py_XSETREF(self->closed_by, Py_NewRef(scheduler->running->id));
     if (!knows_end)
         drop_unread(self);
-    if (enlist(self, scheduler, 1) < 0)
+    if (!scheduler->sockets || PyDict_DelItem(scheduler->sockets, self->id) < 0)
         PyErr_Clear();
     if (self->bare) {
         close(self->fd);
@@ -273,8 +274,8 @@ add_connection(PyObject *module)
         PyObject **into;
         const char *text;
     } strings[] = {
-        {&accept_verb, "accept"}, {&server_role, "server"},   {&sockets, "sockets"},
-        {&close_it, "close"},     {&how_left, "_how_left"}, {&by_peer, "closed by peer, unsaid"},
+        {&accept_verb, "accept"}, {&server_role, "server"}, {&close_it, "close"},
+        {&how_left, "_how_left"}, {&by_peer, "closed by peer, unsaid"},
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(strings); i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))

@@ -161,6 +161,7 @@ typedef struct {
     State *running, *exposed;
     Timers *timers;
     PyObject *waker, *expirer; /* its own methods, for timers to call */
+    PyObject *sockets;
     PyObject *root, *hirer; /* greenlets */
     State *job; /* with its function */
     PyObject *job_fn, *job_args, *job_kwargs;
@@ -251,7 +252,7 @@ int add_timing(PyObject *module);
 
 PyObject *spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject *name, PyObject *limit,
                 PyObject *site);
-PyObject *switching_go(Switching *self, PyObject *args, PyObject *kwargs);
+PyObject *switching_go(Switching *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 PyObject *switching_abandon(Switching *self, PyObject *victim);
 PyObject *switching_dismiss_workers(Switching *self, PyObject *kept);
 int push_caller(Switching *self, State *caller);
@@ -379,6 +380,7 @@ int wait_for(Wire *self, Switching *scheduler, PyObject *verb, int is_reading);
 PyObject *wire_get_raw(Wire *self, void *_);
 PyObject *wire_get_peer(Wire *self, void *_);
 PyObject *wire_get_read_ended(Wire *self, void *_);
+PyObject *wire_get_closed_by(Wire *self, void *_);
 void left_by_peer(Wire *self);
 int add_poller(PyObject *module);
 int add_wire(PyObject *module);

@@ -332,9 +332,17 @@ wire_set_read_ended(Wire *self, PyObject *given, void *_)
     return 0;
 }
 
+static int
+wire_set_closed_by(Wire *self, PyObject *given, void *_)
+{
+    Py_XSETREF(self->closed_by, Py_XNewRef(given));
+    return 0;
+}
+
 static PyGetSetDef wire_getset[] = {
     {"_raw", (getter)wire_get_raw, (setter)wire_set_raw, NULL, NULL},
     {"peer", (getter)wire_get_peer, (setter)wire_set_peer, NULL, NULL},
+    {"_closed_by", (getter)wire_get_closed_by, (setter)wire_set_closed_by, NULL, NULL},
     {"_read_ended", (getter)wire_get_read_ended, (setter)wire_set_read_ended, NULL, NULL},
     {"_ahead", (getter)wire_get_ahead, (setter)wire_set_ahead, NULL, NULL},
     {"_scheduler", (getter)wire_get_scheduler, (setter)wire_set_scheduler, NULL, NULL},
@@ -353,7 +361,6 @@ static PyMemberDef wire_members[] = {
     FIELD("_write_waiter", T_OBJECT, write_waiter),
     FIELD("_reader", T_OBJECT, reader),
     FIELD("_writer", T_OBJECT, writer),
-    FIELD("_closed_by", T_OBJECT, closed_by),
     FIELD("_write_ended", T_OBJECT, write_ended),
     FIELD("received", T_PYSSIZET, received),
     FIELD("sent", T_PYSSIZET, sent),
