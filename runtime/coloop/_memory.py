@@ -263,7 +263,9 @@ class Memory:
         used = None if self.ledger is None else self.ledger.total()
         return with_spare_room(used) if real else used
 
-    total = usage
+    def total(self) -> int | None:
+        """The ledger's own sum of what is handed out, in bytes; None below level `heap`."""
+        return self.usage()
 
     def held_by_coroutines(self) -> int:
         """The sum of the living accounts; 0 below level `heap`."""
