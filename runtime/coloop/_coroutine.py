@@ -172,9 +172,9 @@ class Coroutine(CoroutineState):
         return f"<co#{self.id} {self.name} {self.state}{f' on {waiting_on}' if waiting_on else ''}>"
 
 
-def label(id: int) -> str:
+def label(number: int) -> str:
     """What the coroutine with that id is called wherever one is named."""
-    return f"co#{id}"
+    return f"co#{number}"
 
 
 def default_name(fn: Callable[..., Any]) -> str:

@@ -23,6 +23,7 @@ from ._poller import READ
 from ._snapshot import SocketPicture
 from ._socket import Socket
 from ._tls import TlsSocket, check_server_context
+from ._wire import closed_socket
 
 BACKLOG: Final = 1024  # at 100 four of five clients in a burst of 500 had to resend their SYN
 BUFFER_BYTES: Final = 256 * 1024  # the kernel's own limit lets one slow reader hold 4 to 26 MiB
@@ -55,7 +56,8 @@ class Listener(Endpoint):
     ) -> None:
         super().__init__(raw, "listener", address_of(raw.getsockname()), file)
         self._tls = tls
-        self._plain = tls is None and type(raw) is socket.socket
+        self._plain = tls is None and type(raw) is socket.socket  # then the native form need not ask us
+        closed_socket(raw.family)
 
     @property
     def address(self) -> Address:

@@ -12,6 +12,7 @@ A connection that the native form has accepted is its descriptor and no more (`n
 from __future__ import annotations
 
 import socket
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -98,10 +99,16 @@ class Wire:
 
 def raw_socket(fd: int, family: int) -> socket.socket:
     """The library's object for a stream socket that was accepted without one; -1 is for one that is closed."""
-    if fd >= 0:
-        raw = socket.socket(family, socket.SOCK_STREAM, 0, fd)
-        raw.setblocking(False)
-    else:
-        raw = socket.socket(family, socket.SOCK_STREAM)
-        raw.close()
+    if fd < 0:
+        return closed_socket(family)
+    raw = socket.socket(family, socket.SOCK_STREAM, 0, fd)
+    raw.setblocking(False)
+    return raw
+
+
+@cache
+def closed_socket(family: int) -> socket.socket:
+    """All that are closed look the same. To make one takes a descriptor, so it is made in good time."""
+    raw = socket.socket(family, socket.SOCK_STREAM)
+    raw.close()
     return raw

@@ -1,8 +1,7 @@
 /* How a connection begins and ends: `accept` of a plain listener and `close` of a plain socket.
 
-   As in wire.c, what is here is what is usual. A connection that was accepted here is a descriptor and nothing else:
-   the library's object for it and the peer's address are made when somebody asks for them, because most die
-   without. */
+   As in wire.c, what is here is what is usual. A connection that was accepted here is a descriptor and no more:
+   the library's object for it and the peer's address are made when somebody asks, for most die without. */
 
 #define _GNU_SOURCE
 #include "native.h"
@@ -47,7 +46,8 @@ PyObject *
 wire_get_raw(Wire *self, void *_)
 {
     if (self->bare) {
-        PyObject *raw = load() < 0 ? NULL : PyObject_CallFunction(raw_socket, "ii", self->fd, (int)self->family);
+        int family = self->family;
+        PyObject *raw = load() < 0 ? NULL : PyObject_CallFunction(raw_socket, "ii", self->fd, family);
         if (!raw)
             return NULL;
         Py_XSETREF(self->raw, raw);
@@ -69,7 +69,8 @@ internet_address(const struct sockaddr_in6 *from)
         return Py_BuildValue("si", host, ntohs(v4->sin_port));
     }
     inet_ntop(AF_INET6, &from->sin6_addr, host, sizeof host);
-    return Py_BuildValue("siII", host, ntohs(from->sin6_port), ntohl(from->sin6_flowinfo), from->sin6_scope_id);
+    return Py_BuildValue("siII", host, ntohs(from->sin6_port), ntohl(from->sin6_flowinfo),
+                         from->sin6_scope_id);
 }
 
 PyObject *
@@ -129,8 +130,9 @@ unix_address(const struct sockaddr_un *from, socklen_t length)
     Py_ssize_t size = (Py_ssize_t)length - (Py_ssize_t)offsetof(struct sockaddr_un, sun_path);
     if (size <= 0 || (size == 1 && !from->sun_path[0]))
         Py_RETURN_NONE;
-    PyObject *name = from->sun_path[0] ? PyUnicode_DecodeFSDefaultAndSize(from->sun_path, strnlen(from->sun_path, size))
-                                       : PyBytes_FromStringAndSize(from->sun_path, size);
+    const char *path = from->sun_path;
+    PyObject *name = *path ? PyUnicode_DecodeFSDefaultAndSize(path, strnlen(path, size))
+                           : PyBytes_FromStringAndSize(path, size);
     PyObject *address = name ? PyObject_CallOneArg(address_of, name) : NULL;
     Py_XDECREF(name);
     return address;
@@ -140,10 +142,11 @@ static int
 note_peer(Wire *self, const struct sockaddr *from, socklen_t length)
 {
     self->family = from->sa_family;
-    if (from->sa_family == AF_UNIX)
-        return (self->peer = unix_address((const struct sockaddr_un *)from, length)) ? 0 : -1;
-    memcpy(&self->from, from, length < sizeof self->from ? length : sizeof self->from);
-    return 0;
+    if (from->sa_family == AF_INET || from->sa_family == AF_INET6)
+        memcpy(&self->from, from, sizeof self->from);
+    else
+        self->peer = unix_address((const struct sockaddr_un *)from, length);
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 /* What `Socket` makes of a connection; it owns the descriptor, also if this fails. */
@@ -188,7 +191,7 @@ wire_accept(PyObject *wire, PyObject *const *args, Py_ssize_t count)
     Switching *scheduler = usual(self);
     if (count || !scheduler || !may_accept(self) || !scheduler->sockets)
         return Py_NotImplemented;
-    if (take_turns(scheduler) < 0)
+    if (take_turns(scheduler) < 0 || struck() < 0)
         return NULL;
     if (!may_accept(self))
         return Py_NotImplemented;
@@ -198,7 +201,7 @@ wire_accept(PyObject *wire, PyObject *const *args, Py_ssize_t count)
                 struct sockaddr any;
                 struct sockaddr_un un;
                 struct sockaddr_in6 in6;
-            } from;
+            } from = {.any.sa_family = AF_UNIX};
             socklen_t length = sizeof from;
             int fd = accept4(self->fd, &from.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
             if (fd >= 0) {
@@ -210,7 +213,7 @@ wire_accept(PyObject *wire, PyObject *const *args, Py_ssize_t count)
             }
             if (errno == EINTR)
                 continue;
-            if (errno != EAGAIN) /* the Python form says what it means: either it goes on, or meets it again */
+            if (errno != EAGAIN) /* Python knows what it means: it goes on, or meets it again */
                 return Py_NotImplemented;
             self->readable = 0;
         }
