@@ -1,7 +1,7 @@
 /* How a connection begins and ends: `accept` of a plain listener and `close` of a plain socket.
 
-   As in wire.c, what is here is what is usual. A connection that was accepted here is a descriptor and no more:
-   the library's object for it and the peer's address are made when somebody asks, for most die without. */
+   As in wire.c, what is here is what is usual. A connection that was accepted here is a descriptor and no
+   more: the library's object and the peer's address are made when somebody asks, for most die without. */
 
 #define _GNU_SOURCE
 #include "native.h"
