@@ -31,6 +31,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from ._form import native
 from ._frames import Site
+from ._spare_room import with_spare_room
 
 LEVELS: Final = ("off", "counts", "heap", "sites")
 FRAMES_AT_SITES: Final = 8  # tracemalloc's cost grows with every frame it keeps per block
@@ -247,11 +248,24 @@ class Memory:
         """Whether heap figures are kept at this level."""
         return self.ledger is not None
 
-    def usage(self) -> int | None:
-        """Bytes that Python's allocators have handed out since tracing began; None below level `heap`."""
-        return None if self.ledger is None else self.ledger.total()
+    def usage(self, *, real: bool = False) -> int | None:
+        """Bytes that Python's allocators have handed out since tracing began; None below level `heap`.
 
-    total = usage
+        Args:
+            real: with the spare room of the allocator: all that lies in the arenas which it has taken from the system
+                for blocks up to 512 bytes, and is in no block that is in use: freed blocks, unused pools and the
+                heads of pools. CPython's own count, exact to the byte at this moment. What was freed goes
+                from the usage at once, and from here when a whole arena is given back. Larger blocks come from
+                `malloc`, whose reserve is not Python's: `process` tells it. A block is rounded up to 16 bytes; what
+                is lost by that counts nowhere. None where it cannot be told: in the pure form, with another
+                allocator (`PYTHONMALLOC=malloc`), or if tracing began before coloop was imported.
+        """
+        used = None if self.ledger is None else self.ledger.total()
+        return with_spare_room(used) if real else used
+
+    def total(self) -> int | None:
+        """The ledger's own sum of what is handed out, in bytes; None below level `heap`."""
+        return self.usage()
 
     def held_by_coroutines(self) -> int:
         """The sum of the living accounts; 0 below level `heap`."""

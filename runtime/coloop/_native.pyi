@@ -42,6 +42,9 @@ def quick(method: _Method) -> _Method:
 def set_ledger(ledger: Ledger | None) -> None:
     """From now on `ledger` is told who has run; None charges nobody."""
 
+def spare_room() -> int | None:
+    """Bytes in the arenas of the allocator of small objects that are in no used block; None if that is another one."""
+
 def shoot(scheduler: Scheduler, coroutine: Coroutine, killed: type[BaseException]) -> bool:
     """Raise `killed` in the midst of what `coroutine` computes, from another thread.
 

@@ -233,9 +233,10 @@ PyInit__native(void)
         {&str.call_failed, "call_failed"},
     };
     static int (*const parts[])(PyObject *) = {
+        add_spare, /* before anybody hooks the allocators */
         add_constants, add_coroutine, add_timers,  add_switching, add_spawning,
         add_timing,    add_stacks,    add_line,    add_channel,   add_wire,     add_poller,
-        add_quick,
+        add_quick,     add_connection,
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))

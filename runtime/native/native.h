@@ -5,6 +5,7 @@
        spawning.c    starting and ending one                   _switching.py
        charging.c    what it costs, in time and heap           _switching.py
        stacks.c      where its Python frames lie
+       spare.c       what the allocator has in reserve     _spare_room.py
        timers.c      deadlines, soonest first                  _timers.py
        timing.c      when to wake whom                         _timing.py
        graves.c      what is remembered of the dead            _snapshot.py
@@ -13,6 +14,7 @@
        arguments.c   the arguments of a call
        poller.c      which descriptors are ready               _poller.py
        wire.c        reading and writing a plain socket        _wire.py, _socket.py
+       connection.c  how one begins and ends                   _listener.py, _socket.py
        quick.c       the usual case of a method
        module.c      what Python imports                       _native.pyi
        docs.h        what `help` says                          _switching.py
@@ -37,6 +39,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <structmember.h>
 #include <time.h>
@@ -158,6 +161,7 @@ typedef struct {
     State *running, *exposed;
     Timers *timers;
     PyObject *waker, *expirer; /* its own methods, for timers to call */
+    PyObject *sockets;
     PyObject *root, *hirer; /* greenlets */
     State *job; /* with its function */
     PyObject *job_fn, *job_args, *job_kwargs;
@@ -248,7 +252,7 @@ int add_timing(PyObject *module);
 
 PyObject *spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject *name, PyObject *limit,
                 PyObject *site);
-PyObject *switching_go(Switching *self, PyObject *args, PyObject *kwargs);
+PyObject *switching_go(Switching *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 PyObject *switching_abandon(Switching *self, PyObject *victim);
 PyObject *switching_dismiss_workers(Switching *self, PyObject *kept);
 int push_caller(Switching *self, State *caller);
@@ -274,6 +278,10 @@ int make_objects(void);
 
 void begin_small_stack(void);
 int add_stacks(PyObject *module);
+
+/* -- spare room */
+
+int add_spare(PyObject *module);
 
 /* -- graves */
 
@@ -335,6 +343,11 @@ typedef struct {
     PyObject *closed_by, *read_waiter, *reader, *read_ended, *ahead; /* bytes read ahead: made on demand */
     Py_ssize_t received, sent;
     PyObject *writer, *write_ended, *write_waiter;
+    char reset, bare; /* bare: it owns its descriptor itself, nobody has asked for `raw` yet */
+    sa_family_t family; /* of what was accepted in C */
+    double born_at;
+    PyObject *raw, *peer, *file, *local, *id, *owner, *role;
+    struct sockaddr_in6 from; /* of a peer whose address nobody has asked for; else its family is 0 */
 } Wire;
 
 typedef struct Poller {
@@ -354,10 +367,24 @@ there(PyObject *object)
     return object && object != Py_None;
 }
 
+#define WIRE_BUFFER_BYTES 65536
+extern char wire_buffer[WIRE_BUFFER_BYTES]; /* everybody's, until anybody else runs */
+
 int expect(Wire *wire, int is_reading, PyObject *waiter);
 void withdraw(Wire *wire, int is_reading);
+int watch(Poller *self, Wire *wire);
+void unwatch(Wire *wire);
+Switching *usual(Wire *self);
+int take_turns(Switching *scheduler);
+int wait_for(Wire *self, Switching *scheduler, PyObject *verb, int is_reading);
+PyObject *wire_get_raw(Wire *self, void *_);
+PyObject *wire_get_peer(Wire *self, void *_);
+PyObject *wire_get_read_ended(Wire *self, void *_);
+PyObject *wire_get_closed_by(Wire *self, void *_);
+void left_by_peer(Wire *self);
 int add_poller(PyObject *module);
 int add_wire(PyObject *module);
+int add_connection(PyObject *module);
 
 /* -- quick ways: they return NotImplemented, borrowed, for what is not usual */
 
@@ -366,6 +393,8 @@ typedef PyObject *(*Way)(PyObject *self, PyObject *const *args, Py_ssize_t count
 PyObject *wire_recv(PyObject *wire, PyObject *const *args, Py_ssize_t count);
 PyObject *wire_send(PyObject *wire, PyObject *const *args, Py_ssize_t count);
 PyObject *wire_sendall(PyObject *wire, PyObject *const *args, Py_ssize_t count);
+PyObject *wire_accept(PyObject *wire, PyObject *const *args, Py_ssize_t count);
+PyObject *wire_close(PyObject *wire, PyObject *const *args, Py_ssize_t count);
 PyObject *state_join(PyObject *coroutine, PyObject *const *args, Py_ssize_t count);
 int add_quick(PyObject *module);
 
