@@ -13,6 +13,7 @@
        arguments.c   the arguments of a call
        poller.c      which descriptors are ready               _poller.py
        wire.c        reading and writing a plain socket        _wire.py, _socket.py
+       tls.c         reading and writing a TLS stream          _tls.py
        quick.c       the usual case of a method
        module.c      what Python imports                       _native.pyi
        docs.h        what `help` says                          _switching.py
@@ -58,6 +59,7 @@ typedef struct {
     PyObject *Cancelled, *Killed, *NotRunning;
     PyObject *trimmed, *calling_site, *Site, *make_callers_objects, *ours;
     PyObject *foreign, *either, *nobody, *closed_error;
+    PyObject *SSLError, *SSLWantReadError;
     PyObject *Tally, *memory, *MonotonicClock, *check_seconds;
 } Names;
 
@@ -329,12 +331,13 @@ struct Poller;
 typedef struct {
     PyObject_HEAD
     int fd;
-    char readable, writable, short_is_drained, plain;
+    char readable, writable, short_is_drained, plain, quiet;
     Switching *scheduler;  /* of an endpoint */
     struct Poller *poller; /* the native one, while it watches this */
     PyObject *closed_by, *read_waiter, *reader, *read_ended, *ahead; /* bytes read ahead: made on demand */
     Py_ssize_t received, sent;
     PyObject *writer, *write_ended, *write_waiter;
+    PyObject *seal, *incoming, *outgoing, *unsent; /* of TLS */
 } Wire;
 
 typedef struct Poller {
@@ -358,6 +361,14 @@ int expect(Wire *wire, int is_reading, PyObject *waiter);
 void withdraw(Wire *wire, int is_reading);
 int add_poller(PyObject *module);
 int add_wire(PyObject *module);
+
+/* For `tls.c`: raise what is made of an error of the kernel's; hold the lane and wait for the kernel. */
+PyObject *wire_fail(Wire *self, int number);
+int wire_wait(Wire *self, Switching *scheduler, int is_reading);
+
+PyObject *tls_recv(Wire *self, Switching *scheduler, size_t asked);
+PyObject *tls_send(Wire *self, Switching *scheduler, PyObject *data, int all);
+int add_tls(PyObject *module);
 
 /* -- quick ways: they return NotImplemented, borrowed, for what is not usual */
 

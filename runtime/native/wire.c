@@ -1,7 +1,7 @@
 /* Reading and writing a plain socket: try, and park when there is nothing. See `_wire.py` and `_socket.py`.
 
-   What is here is what is usual: a plain stream, on its thread, in a coroutine, without a limit of time, with
-   nobody in the way. It looks before anything has happened; what is not usual goes to the Python method, as if
+   What is here is what is usual: a stream, on its thread, in a coroutine, without a limit of time, with
+   nobody in the way; where TLS is between, `tls.c` goes on. It looks before anything has happened; what is not usual goes to the Python method, as if
    that had been called. An end or a fault that is met on the way is told by the Python method for that. */
 
 #include "native.h"
@@ -22,7 +22,7 @@ static inline Switching *
 usual(Wire *self)
 {
     Switching *scheduler = self->scheduler;
-    if (!self->plain || there(self->closed_by) || !scheduler || !scheduler->running ||
+    if (!(self->plain || there(self->seal)) || there(self->closed_by) || !scheduler || !scheduler->running ||
         PyThread_get_thread_ident() != scheduler->thread_id)
         return NULL;
     return scheduler;
@@ -61,8 +61,8 @@ call_python(Wire *self, PyObject *name)
 }
 
 /* Raise what the Python form makes of an error of the kernel's. */
-static PyObject *
-fail(Wire *self, int number)
+PyObject *
+wire_fail(Wire *self, int number)
 {
     errno = number;
     PyErr_SetFromErrno(PyExc_OSError);
@@ -89,8 +89,8 @@ meet_the_end(Wire *self, Switching *scheduler, size_t asked)
 }
 
 /* Hold the lane and park until the kernel says that it may go on; -1 also if it was closed meanwhile. */
-static int
-wait_for(Wire *self, Switching *scheduler, int is_reading)
+int
+wire_wait(Wire *self, Switching *scheduler, int is_reading)
 {
     PyObject **lane = is_reading ? &self->reader : &self->writer;
     PyObject *verb = is_reading ? recv_verb : send_verb, *woken;
@@ -100,7 +100,8 @@ wait_for(Wire *self, Switching *scheduler, int is_reading)
         woken = PyObject_CallMethod((PyObject *)self, "_wait", "iO", is_reading ? 1 : 2, verb);
     } else {
         woken = expect(self, is_reading, me) < 0 ? NULL : park(scheduler, verb, (PyObject *)self, Py_None);
-        withdraw(self, is_reading);
+        if (me == (is_reading ? self->read_waiter : self->write_waiter)) /* else it has passed to another */
+            withdraw(self, is_reading);
     }
     Py_DECREF(me);
     Py_CLEAR(*lane);
@@ -137,6 +138,8 @@ wire_recv(PyObject *wire, PyObject *const *args, Py_ssize_t count)
         return NULL;
     if (!may_read(self))
         return Py_NotImplemented;
+    if (!self->plain)
+        return there(self->seal) ? tls_recv(self, scheduler, asked) : Py_NotImplemented;
     for (;;) {
         if (self->readable) {
             ssize_t got = recv(self->fd, buffer, asked, 0);
@@ -151,10 +154,10 @@ wire_recv(PyObject *wire, PyObject *const *args, Py_ssize_t count)
             if (errno == EINTR)
                 continue;
             if (errno != EAGAIN)
-                return fail(self, errno);
+                return wire_fail(self, errno);
             self->readable = 0;
         }
-        if (wait_for(self, scheduler, 1) < 0)
+        if (wire_wait(self, scheduler, 1) < 0)
             return NULL;
     }
 }
@@ -179,12 +182,12 @@ give(Wire *self, Switching *scheduler, PyObject *data, int all)
             if (errno == EINTR)
                 continue;
             if (errno != EAGAIN) {
-                fail(self, errno);
+                wire_fail(self, errno);
                 return -1;
             }
             self->writable = 0;
         }
-        if (wait_for(self, scheduler, 0) < 0)
+        if (wire_wait(self, scheduler, 0) < 0)
             return -1;
     }
 }
@@ -200,6 +203,8 @@ write_to(Wire *self, PyObject *const *args, Py_ssize_t count, int all)
         return NULL;
     if (!may_write(self))
         return Py_NotImplemented;
+    if (!self->plain)
+        return tls_send(self, scheduler, args[0], all);
     Py_ssize_t done = give(self, scheduler, args[0], all);
     if (done < 0)
         return NULL;
@@ -233,7 +238,8 @@ wire_init(Wire *self, PyObject *args, PyObject *kwargs)
 #define WIRE_OBJECTS(what)                                                                        \
     what(self->scheduler) what(self->poller) what(self->read_waiter) what(self->write_waiter)     \
     what(self->reader) what(self->writer) what(self->closed_by) what(self->read_ended)            \
-    what(self->write_ended) what(self->ahead)
+    what(self->write_ended) what(self->ahead) what(self->seal) what(self->incoming)               \
+    what(self->outgoing) what(self->unsent)
 
 static int
 wire_traverse(Wire *self, visitproc visit, void *arg)
@@ -318,6 +324,11 @@ static PyMemberDef wire_members[] = {
     FIELD("_closed_by", T_OBJECT, closed_by),
     FIELD("_read_ended", T_OBJECT, read_ended),
     FIELD("_write_ended", T_OBJECT, write_ended),
+    FIELD("_seal", T_OBJECT, seal),
+    FIELD("_incoming", T_OBJECT, incoming),
+    FIELD("_outgoing", T_OBJECT, outgoing),
+    FIELD("_unsent", T_OBJECT, unsent),
+    FIELD("_quiet", T_BOOL, quiet),
     FIELD("received", T_PYSSIZET, received),
     FIELD("sent", T_PYSSIZET, sent),
     {NULL},

@@ -778,7 +778,7 @@ def test_a_reader_gives_what_a_writer_left(
     wait_until_idle()
     writer.cancel()
     writer.join()
-    reader = coloop.go(ours.recv)
+    reader = coloop.go(ours.recv, len(b"before"))
     if limit == 0:
         theirs.sendall(b"before")
         wait_until_idle()
