@@ -331,13 +331,14 @@ struct Poller;
 typedef struct {
     PyObject_HEAD
     int fd;
-    char readable, writable, short_is_drained, plain, quiet;
+    char readable, writable, short_is_drained, plain;
     Switching *scheduler;  /* of an endpoint */
     struct Poller *poller; /* the native one, while it watches this */
     PyObject *closed_by, *read_waiter, *reader, *read_ended, *ahead; /* bytes read ahead: made on demand */
     Py_ssize_t received, sent;
     PyObject *writer, *write_ended, *write_waiter;
-    PyObject *seal, *incoming, *outgoing, *unsent; /* of TLS */
+    PyObject *seal, *incoming, *outgoing, *unsent; /* of TLS, as is the next */
+    char quiet, in_pieces;
 } Wire;
 
 typedef struct Poller {

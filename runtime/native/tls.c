@@ -93,6 +93,14 @@ in_python(Wire *self, Switching *scheduler, PyObject **lane, PyObject *method, P
 
 /* -- receiving */
 
+/* After what it says to a read that it was asked for in vain: it may hold a piece of a record. */
+static int
+in_vain(Wire *self, int answer)
+{
+    self->quiet = self->in_pieces = answer == NOTHING;
+    return answer;
+}
+
 /* One read of the TLS object's, into `view` if it is given; its result, or NULL. */
 static PyObject *
 read_record(Wire *self, Py_ssize_t room, PyObject *view)
@@ -113,6 +121,7 @@ note_rest(Wire *self, Py_ssize_t got, Py_ssize_t room)
     if (rest == 0 && got == room && there(self->seal)) /* it may hold a part of the record */
         rest = as_size(PyObject_CallMethodNoArgs(self->seal, pending_name));
     self->quiet = rest == 0;
+    self->in_pieces = rest > 0 && got == room;
     return rest < 0 ? FAILED : DONE;
 }
 
@@ -120,11 +129,8 @@ static int
 open_one(Wire *self, Py_ssize_t room, PyObject **opened)
 {
     PyObject *data = read_record(self, room, NULL);
-    if (!data) {
-        int answer = refused(self);
-        self->quiet = answer == NOTHING;
-        return answer;
-    }
+    if (!data)
+        return in_vain(self, refused(self));
     Py_ssize_t got = PyBytes_CheckExact(data) ? PyBytes_GET_SIZE(data) : 0;
     if (!got) { /* the end, which it says as often as it is asked */
         Py_DECREF(data);
@@ -146,8 +152,7 @@ open_many(Wire *self, Py_ssize_t room, PyObject **opened)
         PyObject *number = view ? read_record(self, room - done, view) : NULL;
         Py_XDECREF(view);
         if (!number) {
-            answer = refused(self);
-            self->quiet = answer == NOTHING;
+            answer = in_vain(self, refused(self));
             break;
         }
         Py_ssize_t got = as_size(number);
@@ -173,9 +178,10 @@ open_records(Wire *self, Py_ssize_t asked, PyObject **opened)
     Py_ssize_t lie = lie_in(self->incoming);
     if (lie < 0)
         return FAILED;
-    Py_ssize_t room = lie && lie < asked ? lie : asked; /* plain text is shorter than its records */
-    return room > RECORD_BYTES && lie ? open_many(self, room, opened)
-                                      : open_one(self, room < RECORD_BYTES ? room : RECORD_BYTES, opened);
+    Py_ssize_t room = lie && lie < asked && !self->in_pieces ? lie : asked; /* it is shorter than its records */
+    return room > RECORD_BYTES && lie > RECORD_BYTES
+               ? open_many(self, room, opened)
+               : open_one(self, room < RECORD_BYTES ? room : RECORD_BYTES, opened);
 }
 
 /* Pass on what the kernel has. */

@@ -1,8 +1,9 @@
 /* Reading and writing a plain socket: try, and park when there is nothing. See `_wire.py` and `_socket.py`.
 
-   What is here is what is usual: a stream, on its thread, in a coroutine, without a limit of time, with
-   nobody in the way; where TLS is between, `tls.c` goes on. It looks before anything has happened; what is not usual goes to the Python method, as if
-   that had been called. An end or a fault that is met on the way is told by the Python method for that. */
+   What is here is what is usual: a plain stream, on its thread, in a coroutine, without a limit of time, with
+   nobody in the way. It looks before anything has happened; what is not usual goes to the Python method, as if
+   that had been called. An end or a fault that is met on the way is told by the Python method for that. Where TLS
+   lies between, `tls.c` goes on, once it has looked. */
 
 #include "native.h"
 #include <errno.h>
