@@ -7,10 +7,10 @@ kernel all that is meant for the peer, fetches what the peer has sent, and asks 
 never park, so nobody can be stopped in the midst of them; what is parked for is only "try again". Reader and
 writer may wait for the same direction; the second waits until the first one's wait is over.
 
-A TLS object that is asked in vain says so by an exception, which costs as much as it takes to seal a small message
-and to open it. So a reader that was told "nothing" asks again only when something has come (`_quiet`), and who may
-have more takes all that is there. Where there is a native core, what is usual is done in C: fetch, open, seal, give
-(`native/tls.c`).
+A TLS object that is asked in vain says so by an exception, which costs as much as to seal a small message
+and to open it. So a reader that was told "nothing" asks again only when something has come (`_quiet`), and
+who may have more takes all that is there. Where there is a native core, what is usual is done in C: fetch,
+open, seal, give (`native/tls.c`).
 
 A record that was made must be sent, or the stream ends for the peer: each carries a number. So what a
 writer that was interrupted has left behind goes out with the next call.
@@ -245,7 +245,7 @@ class TlsSocket(Socket):
         raise _again(self._fault)
 
     def _take_down(self, error: ssl.SSLError) -> None:
-        """What the TLS object objects: nothing if it is the end of the stream, else nothing is whole any more."""
+        """What it means that the TLS object refuses: nothing at the end of the stream, else a fault for good."""
         if isinstance(error, ssl.SSLZeroReturnError):
             return
         self._seal = None
@@ -300,7 +300,8 @@ class TlsSocket(Socket):
         return True
 
     def _owed_bytes(self) -> int:
-        return (0 if self._unsent is None else len(self._unsent)) + self._outgoing.pending
+        owed: int = self._outgoing.pending
+        return owed if self._unsent is None else owed + len(self._unsent)
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -377,7 +378,6 @@ class TlsSocket(Socket):
         held = self._incoming.read()
         with suppress(ssl.SSLError):
             self._stream.unwrap()
-        self._quiet = False
         if held:
             self._incoming.write(held)
 

@@ -2,9 +2,9 @@
 
 All that a read or a write looks at before it asks the kernel lies in this one object, because the native
 form of it is a C structure, whose hot path is one call into C (`native/wire.c`): try, and park when there
-is nothing. That path is for what is usual, with TLS as without (`native/tls.c`). Whatever is not (a limit of
-time, a handshake, datagrams, an end, a fault, a second reader) it leaves to the Python methods, which say what is
-right (`_form.quick`).
+is nothing. That path is for what is usual, with TLS as without (`native/tls.c`). Whatever is not (a limit
+of time, a handshake, datagrams, an end, a fault, a second reader) it leaves to the Python methods, which say
+what is right (`_form.quick`).
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class Wire:
         # Whether its bytes are the kernel's and nothing else, and those that were read before their time.
         self._plain = False
         self._ahead = bytearray()
-        # Of one with TLS: the object that seals and opens, from the handshake on and as long as all is whole, its
-        # buffers, what the kernel did not take of the records, and whether there is nothing left to be opened.
+        # Of one with TLS: the object that seals and opens, from the handshake on and as long as all is whole,
+        # its buffers, what the kernel did not take of the records, and whether nothing is left to be opened.
         self._seal: Any = None
         self._incoming: Any = None
         self._outgoing: Any = None

@@ -1,12 +1,12 @@
 /* Reading and writing a TLS stream: fetch, open, seal, give, and park when there is nothing. See `_tls.py`.
 
-   The library's TLS object and its two buffers are asked as Python would ask them, but without a frame, an
-   exception or a method object in between. What is here is what is usual, as in `wire.c`: after the handshake, with
-   nothing owed to the peer. As soon as it is not (a fault, an end, a change of keys that must be answered, a full
-   kernel) the Python form goes on from where this is; the lane is held for it.
+   The library's TLS object and its two buffers are asked as Python would ask them, but without a frame or an
+   exception in between. What is here is what is usual, as in `wire.c`: after the handshake, with nothing owed to
+   the peer. As soon as it is not (a fault, an end, a change of keys that must be answered, a full kernel) the
+   Python form goes on from where this is; the lane is held for it.
 
-   The TLS object lets other threads run while it works, and one of them might aim at the running coroutine. A shot
-   would strike in the Python code that is called next, in the midst of things: so nobody is exposed meanwhile. */
+   The TLS object lets other threads run while it works, and one of them might aim at the running coroutine. A
+   shot would strike in the Python code that is called next, in the midst of things: so nobody is exposed. */
 
 #include "native.h"
 #include <errno.h>
@@ -61,7 +61,7 @@ owes(Wire *self)
     return owed < 0 ? -1 : owed > 0;
 }
 
-/* The TLS object has raised: NOTHING if it only wants more of the peer; else Python has taken down what it means. */
+/* The TLS object has raised: NOTHING if it only wants more of the peer; else Python takes down what it means. */
 static int
 refused(Wire *self)
 {
@@ -178,7 +178,8 @@ open_records(Wire *self, Py_ssize_t asked, PyObject **opened)
     Py_ssize_t lie = lie_in(self->incoming);
     if (lie < 0)
         return FAILED;
-    Py_ssize_t room = lie && lie < asked && !self->in_pieces ? lie : asked; /* it is shorter than its records */
+    /* What is opened is shorter than its records, if they are here whole. */
+    Py_ssize_t room = lie && lie < asked && !self->in_pieces ? lie : asked;
     return room > RECORD_BYTES && lie > RECORD_BYTES
                ? open_many(self, room, opened)
                : open_one(self, room < RECORD_BYTES ? room : RECORD_BYTES, opened);

@@ -429,6 +429,20 @@ def test_a_fault_behind_data_is_told_after_it(make_pair: Callable[[], Pair]) -> 
     close_all(ours, theirs)
 
 
+def test_a_reset_is_told_before_what_was_not_opened(make_pair: Callable[[], Pair]) -> None:
+    ours, theirs = settled(make_pair())
+    sealed = records(theirs, b"unread")
+    theirs.close(linger=0)
+    wait_until_idle()
+    with pytest.raises(ConnectionResetError):
+        ours.sendall(b"x")
+    arrive(ours, sealed)
+    for call in (ours.recv, lambda: ours.sendall(b"x")):
+        with pytest.raises(ConnectionResetError, match=f"^{ours} was reset by peer"):
+            call()
+    ours.close()
+
+
 @pytest.mark.skipif(coloop.FORM == "pure", reason="who runs code of the runtime's is not shot at anyway")
 def test_nobody_is_shot_at_while_the_tls_object_works(make_pair: Callable[[], Pair]) -> None:
     """It lets other threads run, and the shot would strike in the midst of what comes next."""
