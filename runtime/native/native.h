@@ -15,6 +15,7 @@
        poller.c      which descriptors are ready               _poller.py
        wire.c        reading and writing a plain socket        _wire.py, _socket.py
        connection.c  how one begins and ends                   _listener.py, _socket.py
+       tls.c         reading and writing a TLS stream          _tls.py
        quick.c       the usual case of a method
        module.c      what Python imports                       _native.pyi
        docs.h        what `help` says                          _switching.py
@@ -61,6 +62,7 @@ typedef struct {
     PyObject *Cancelled, *Killed, *NotRunning;
     PyObject *trimmed, *calling_site, *Site, *make_callers_objects, *ours;
     PyObject *foreign, *either, *nobody, *closed_error;
+    PyObject *SSLError, *SSLWantReadError;
     PyObject *Tally, *memory, *MonotonicClock, *check_seconds;
 } Names;
 
@@ -348,6 +350,8 @@ typedef struct {
     double born_at;
     PyObject *raw, *peer, *file, *local, *id, *owner, *role;
     struct sockaddr_in6 from; /* of a peer whose address nobody has asked for; else its family is 0 */
+    PyObject *seal, *incoming, *outgoing, *unsent; /* of TLS, as is the next */
+    char quiet, in_pieces;
 } Wire;
 
 typedef struct Poller {
@@ -385,6 +389,14 @@ void left_by_peer(Wire *self);
 int add_poller(PyObject *module);
 int add_wire(PyObject *module);
 int add_connection(PyObject *module);
+
+/* For `tls.c`: raise what is made of an error of the kernel's; hold the lane and wait for the kernel. */
+PyObject *wire_fail(Wire *self, int number);
+int wire_wait(Wire *self, Switching *scheduler, int is_reading);
+
+PyObject *tls_recv(Wire *self, Switching *scheduler, size_t asked);
+PyObject *tls_send(Wire *self, Switching *scheduler, PyObject *data, int all);
+int add_tls(PyObject *module);
 
 /* -- quick ways: they return NotImplemented, borrowed, for what is not usual */
 
