@@ -6,8 +6,8 @@ import contextvars
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from ._account import Tally
 from ._frames import Site
-from ._memory import Tally
 
 if TYPE_CHECKING:
     from greenlet import greenlet

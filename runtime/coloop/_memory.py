@@ -2,16 +2,8 @@
 
 A *tally* is what the scheduler counts for one coroutine; an *account* is the immutable picture of
 it that others see. A *ledger* is told at every switch who has just run, and charges the
-difference to that tally. This is the seam for exact accounting by allocator hooks; the ledger
-here reads `tracemalloc`, and its figures are honest about what they are:
-
-* what a coroutine allocates is charged to it, what is freed while it runs is credited to *it*,
-  whoever had allocated it: a figure can be negative;
-* other threads' allocations fall on whoever runs meanwhile;
-* the numbers that are kept here are objects too: a coroutine's figure is uncertain by some tens of
-  bytes;
-* the sum of all tallies, of the dead and of what ran outside of any coroutine is always the
-  total that tracemalloc gives. Nothing is hidden in a remainder.
+difference to that tally. This is the seam for exact accounting by allocator hooks; without them
+`_tracemalloc_ledger.py` does what can be done.
 
 All sizes are bytes. Levels: `off` counts switches and time only; `counts` adds the stacks (they
 cost nothing until somebody looks); `heap` traces allocations; `sites` keeps where each was made.
@@ -19,18 +11,19 @@ cost nothing until somebody looks); `heap` traces allocations; `sites` keeps whe
 
 from __future__ import annotations
 
-import sys
 import time
-import tracemalloc
 import weakref
 from collections.abc import Hashable
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
+from ._account import Tally
+from ._errors import CoroutineError
 from ._form import native
 from ._frames import Site
+from ._heap_pictures import HeapSite, HeapStack, HeapType, Residue
+from ._process import Process, process_memory
+from ._tracemalloc_ledger import TracemallocLedger
 
 LEVELS: Final = ("off", "counts", "heap", "sites")
 FRAMES_AT_SITES: Final = 8  # tracemalloc's cost grows with every frame it keeps per block
@@ -39,100 +32,6 @@ CHUNK_BYTES: Final = 16 * 1024  # CPython >= 3.11, pystate.c: DATA_STACK_CHUNK_S
 FIRST_CHUNK_BYTES: Final[int] = CHUNK_BYTES if native is None else native.FIRST_CHUNK_BYTES
 FRAME_HEADER_WORDS: Final = 10  # CPython 3.11-3.13, pycore_frame.h: FRAME_SPECIALS_SIZE, rounded up
 MAX_RESIDUE_SITES: Final = 1000
-LIMIT_HEADROOM_BYTES: Final = 64 * 1024  # room to handle a MemoryLimitExceeded
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A coroutine's account at one moment. Sizes in bytes; None where the level does not tell.
-
-    Attributes:
-        heap_bytes: allocated less freed while it ran; what it allocated and another one freed still counts.
-        heap_blocks: live blocks; None without the native ledger.
-        heap_peak: the largest `heap_bytes` seen at a switch.
-        allocated_total: the sum of all growth between switches, a lower bound.
-        stack_bytes: saved C stack plus data-stack chunks.
-        frames: depth of the Python stack.
-        sockets: open sockets that it made.
-        timers: timers that are set for it.
-        defers: calls that wait for its end.
-        limit: its heap limit, if it has one.
-    """
-
-    heap_bytes: int | None
-    heap_blocks: int | None
-    heap_peak: int | None
-    allocated_total: int | None
-    stack_bytes: int
-    frames: int
-    sockets: int
-    timers: int
-    defers: int
-    limit: int | None
-
-
-class Tally:
-    """What the ledger counts for one coroutine."""
-
-    __slots__ = (
-        "allocated_total",
-        "crossings",
-        "heap_bytes",
-        "heap_peak",
-        "last_growth",
-        "limit",
-        "tripwire",
-    )
-
-    def __init__(self, limit_bytes: int | None = None) -> None:
-        self.limit = limit_bytes
-        self.tripwire = limit_bytes  # what is looked at; moved up each time that it was crossed
-        self.crossings = 0
-        self.heap_bytes = self.heap_peak = self.allocated_total = self.last_growth = 0
-
-    def reset(self) -> None:
-        """Count from zero."""
-        self.heap_bytes = self.heap_peak = self.allocated_total = self.last_growth = 0
-
-    def add(self, growth_bytes: int) -> None:
-        """Charge what the heap grew by, or credit what it shrank by, while this one ran."""
-        self.last_growth = growth_bytes
-        self.heap_bytes += growth_bytes
-        if growth_bytes > 0:
-            self.allocated_total += growth_bytes
-            self.heap_peak = max(self.heap_peak, self.heap_bytes)
-
-    def crosses_limit(self) -> bool:
-        """Whether it has, and has not been told: once for the limit, then for each headroom above that.
-
-        `crossings` counts how often; it begins anew when the figure is back below the limit.
-        """
-        if self.limit is None or self.tripwire is None:
-            return False
-        if self.heap_bytes <= self.limit:
-            self.tripwire, self.crossings = self.limit, 0
-            return False
-        if self.heap_bytes <= self.tripwire:
-            return False
-        self.tripwire = self.heap_bytes + LIMIT_HEADROOM_BYTES
-        self.crossings += 1
-        return True
-
-
-class Residue(NamedTuple):
-    """What the dead coroutines of one spawn site left behind."""
-
-    site: str
-    coroutines: int
-    heap_bytes: int
-
-
-class Process(NamedTuple):
-    """What the operating system says this process holds, in bytes; None where it does not say."""
-
-    rss: int | None
-    uss: int | None
-    pss: int | None
 
 
 class Ledger(Protocol):
@@ -150,44 +49,17 @@ class Ledger(Protocol):
     def total(self) -> int:
         """All the bytes that are accounted for, by the ledger's own sum."""
 
+    def sites(self, coroutine: int | None, top: int) -> tuple[HeapSite, ...]:
+        """The live heap by place of allocation, largest first."""
+
+    def stacks(self, coroutine: int | None) -> tuple[HeapStack, ...]:
+        """The live heap by the chain of calls through which it was allocated, largest first."""
+
+    def types(self, coroutine: int) -> tuple[HeapType, ...]:
+        """The live objects that a coroutine has allocated, by type, largest first."""
+
     def close(self) -> None:
         """Stop tracing."""
-
-
-class TracemallocLedger:
-    """The differences of `tracemalloc.get_traced_memory()` from switch to switch."""
-
-    def __init__(self, frames: int) -> None:
-        self._was_tracing = tracemalloc.is_tracing()
-        if not self._was_tracing:
-            tracemalloc.start(frames)
-        self._closed = False
-        self._last_bytes = self.own_bytes = 0
-
-    def settle(self, tally: Tally) -> None:
-        """Charge the difference since the last settlement."""
-        if self._closed:  # by another thread, in the midst of a switch
-            return
-        # No call comes between the use and the change of `_last_bytes`: another thread may settle too, and
-        # no difference must be counted twice. And at both readings one number is alive, the last: else
-        # each settlement would charge the next one for the numbers of this one, in the same direction.
-        now = tracemalloc.get_traced_memory()[0]
-        growth = now - self._last_bytes
-        self._last_bytes = now
-        tally.add(growth)
-        now = tracemalloc.get_traced_memory()[0]
-        self.own_bytes += now - self._last_bytes
-        self._last_bytes = now
-
-    def total(self) -> int:
-        """What tracemalloc traces at this moment."""
-        return tracemalloc.get_traced_memory()[0]
-
-    def close(self) -> None:
-        """Stop tracing, unless somebody else had started it."""
-        self._closed = True
-        if not self._was_tracing:
-            tracemalloc.stop()
 
 
 class Memory:
@@ -243,6 +115,11 @@ class Memory:
         """What the level costs, as measured when it was set; empty when it costs nothing."""
         return self._cost
 
+    @property
+    def exact(self) -> bool:
+        """Whether heap figures are exact: counted block by block, and not read from tracemalloc at switches."""
+        return False
+
     def traces_heap(self) -> bool:
         """Whether heap figures are kept at this level."""
         return self.ledger is not None
@@ -262,7 +139,7 @@ class Memory:
 
     def process(self) -> Process:
         """What the process holds: resident, unique and proportional set size."""
-        return _process_memory()
+        return process_memory()
 
     def residues(self) -> tuple[Residue, ...]:
         """What the dead left, by spawn site, largest first; at most `MAX_RESIDUE_SITES` sites are kept.
@@ -285,6 +162,44 @@ class Memory:
             kept = self._residues[key] = _Residue(site)
         kept.coroutines += 1
         kept.heap_bytes += tally.heap_bytes
+
+    def sites(self, coroutine: int | None = None, top: int = 50) -> tuple[HeapSite, ...]:
+        """The live heap by place of allocation, largest first, as allocated since level `sites` was set.
+
+        Args:
+            coroutine: only what is on the account of the coroutine with this id; that takes the native core.
+            top: at most so many places.
+
+        Raises:
+            CoroutineError: below level `sites`, or nobody knows whose a block is.
+        """
+        return self._ledger_of_sites().sites(coroutine, top)
+
+    def stacks(self, coroutine: int | None = None) -> tuple[HeapStack, ...]:
+        """The live heap by the chain of calls through which it was allocated, largest first.
+
+        Args:
+            coroutine: only what is on the account of the coroutine with this id; that takes the native core.
+
+        Raises:
+            CoroutineError: below level `sites`, or nobody knows whose a block is.
+        """
+        return self._ledger_of_sites().stacks(coroutine)
+
+    def types(self, coroutine: int) -> tuple[HeapType, ...]:
+        """The live objects on the account of the coroutine with this id, by type, largest first.
+
+        Raises:
+            CoroutineError: below level `heap`, or nobody knows whose an object is.
+        """
+        if self.ledger is None:
+            raise CoroutineError(f"types are not told at level {self._level}: call memory.set_level('heap')")
+        return self.ledger.types(coroutine)
+
+    def _ledger_of_sites(self) -> Ledger:
+        if self.ledger is None or self._level != "sites":
+            raise CoroutineError(f"sites are not told at level {self._level}: call memory.set_level('sites')")
+        return self.ledger
 
     def _make_room(self) -> None:
         if len(self._residues) >= MAX_RESIDUE_SITES:
@@ -339,24 +254,3 @@ def _nanoseconds_per_allocation() -> float:
     kept = [bytearray(48) for _ in range(count)]
     del kept
     return max(1.0, (time.perf_counter_ns() - begin) / count)
-
-
-def _process_memory() -> Process:
-    try:
-        text = Path("/proc/self/smaps_rollup").read_text(encoding="ascii")
-    except OSError:
-        return Process(_peak_rss(), None, None)
-    kilobytes: dict[str, int] = {}
-    for line in text.splitlines()[1:]:
-        name, _, rest = line.partition(":")
-        kilobytes[name] = int(rest.split()[0])
-    private = kilobytes["Private_Clean"] + kilobytes["Private_Dirty"]
-    return Process(kilobytes["Rss"] * 1024, private * 1024, kilobytes["Pss"] * 1024)
-
-
-def _peak_rss() -> int:
-    """Where there is no /proc: the peak, which is all that POSIX offers. macOS counts bytes, others KiB."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

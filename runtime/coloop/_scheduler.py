@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from greenlet import getcurrent
 
 from . import _snapshot
+from ._account import Tally
 from ._clock import Clock, MonotonicClock
 from ._coroutine import Coroutine, default_name
 from ._coroutine_state import CANCELLED, WAITING
@@ -42,7 +43,7 @@ from ._form import native
 from ._frames import Site, top_site, trimmed
 from ._handover import Handover
 from ._kill import Killer
-from ._memory import Tally, memory, stack_cost
+from ._memory import memory, stack_cost
 from ._observer import Failure, Observer, describe_failure
 from ._poller import Poller, open_poller
 

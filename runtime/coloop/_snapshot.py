@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from ._account import Account
 from ._errors import NotRunning
 from ._frames import Site, stack_of_thread, top_site
-from ._memory import Account, memory
+from ._memory import memory
 
 if TYPE_CHECKING:
     from ._coroutine import Coroutine

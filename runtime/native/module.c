@@ -31,7 +31,7 @@ load_names(void)
         {&of.make_callers_objects, "coloop._frames", "make_callers_objects"},
         {&of.Site, "coloop._frames", "Site"},
         {&of.ours, "coloop._frames", "OURS"},
-        {&of.Tally, "coloop._memory", "Tally"},
+        {&of.Tally, "coloop._account", "Tally"},
         {&of.MonotonicClock, "coloop._clock", "MonotonicClock"},
         {&of.foreign, "coloop._line", "foreign"},
         {&of.either, "coloop._line", "either"},

@@ -5,7 +5,6 @@ import re
 import threading
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,8 @@ from coloop import (
     yield_now,
 )
 from coloop import _memory as memory_module
-from coloop._memory import Memory, Tally, stack_cost
+from coloop._account import Tally
+from coloop._memory import Memory, stack_cost
 from coloop.testing import MockClock, wait_until_idle
 
 coroutine = pytest.mark.coroutine
@@ -608,27 +608,7 @@ def test_an_account_counts_timers_and_deferred_calls() -> None:
     assert (waiting.account.timers, waiting.account.defers) == (0, 0)
 
 
-# -- the process ---------------------------------------------------------------------------------
-
-
-def test_the_process_is_measured_by_the_system() -> None:
-    held = memory.process()
-    assert held.rss is not None
-    if Path("/proc/self/smaps_rollup").exists():
-        assert held.uss is not None
-        assert held.pss is not None
-        assert 0 < held.uss <= held.pss <= held.rss
-
-
-def test_without_proc_the_peak_has_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: Any, **__: Any) -> str:
-        raise OSError
-
-    monkeypatch.setattr(memory_module.Path, "read_text", missing)
-    held = memory.process()
-    assert held.rss is not None
-    assert held.rss > 1 << 20
-    assert (held.uss, held.pss) == (None, None)
+# -- the process as a whole ----
 
 
 def test_usage_is_what_tracemalloc_says() -> None:
