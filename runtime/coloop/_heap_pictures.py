@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -53,7 +54,8 @@ class HeapStack(NamedTuple):
     heap_blocks: int
 
 
-class HeapType(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class HeapType:
     """The live objects of one type that one coroutine has allocated.
 
     Attributes:
