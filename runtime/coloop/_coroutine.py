@@ -135,6 +135,19 @@ class Coroutine(CoroutineState):
             raise self._error
         return self._value
 
+    def limit_memory(self, heap_bytes: int | None, action: str = "raise") -> None:
+        """Limit the heap that it may hold, from now on; needs level `heap`.
+
+        Args:
+            heap_bytes: so much; None takes the limit away.
+            action: what happens when it is crossed: `raise` MemoryLimitExceeded in it, `warn`, or `cancel` it.
+
+        Raises:
+            ValueError: a limit that is not positive, no such action, or heap is not counted at this level.
+            WrongThread: called from another thread.
+        """
+        self._scheduler.limit_memory(heap_bytes, action, coroutine=self)
+
     def cancel(self) -> bool:
         """Raise `Cancelled` at its wait, or at its next one; its `finally` blocks and deferred calls run.
 

@@ -44,9 +44,6 @@ class Ledger(Protocol):
 
     exact: bool
 
-    def refresh(self, coroutine: Coroutine) -> None:
-        """Bring its tally up to date, if it is not at each switch."""
-
     def trouble(self) -> str | None:
         """Why the figures cannot be believed any more; None while all is well."""
 

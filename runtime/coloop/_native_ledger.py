@@ -44,11 +44,6 @@ class NativeLedger:
             core.ledger_stop()
             raise CoroutineError(f"heap cannot be counted: {trouble}")
 
-    def refresh(self, coroutine: Coroutine) -> None:
-        """Bring its tally up to date, from which its limit is told."""
-        heap_bytes, _, heap_peak, allocated_total = coroutine._heap
-        coroutine._tally.become(heap_bytes, heap_peak, allocated_total)
-
     def trouble(self) -> str | None:
         """Why nothing is counted any more; None while all is well."""
         found: str | None = core.ledger_trouble()

@@ -71,9 +71,6 @@ class TracemallocLedger:
         self.own_bytes += now - self._last_bytes
         self._last_bytes = now
 
-    def refresh(self, coroutine: Coroutine) -> None:
-        """Its tally is as of the last settlement."""
-
     def trouble(self) -> str | None:
         """None: nothing can be found out."""
         return None

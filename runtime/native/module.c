@@ -37,6 +37,11 @@ load_names(void)
         {&of.closed_error, "coloop._passage", "closed_error"},
         {&of.check_seconds, "coloop._timers", "check_seconds"},
         {&of.memory, "coloop._memory", "memory"},
+        {&of.Limit, "coloop._limits", "Limit"},
+        {&of.Crossing, "coloop._limits", "Crossing"},
+        {&of.Struck, "coloop._limits", "Struck"},
+        {&of.StruckDown, "coloop._limits", "StruckDown"},
+        {&of.rightly_named, "coloop._limits", "rightly_named"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         PyObject *module = PyImport_ImportModule(names[i].module);
@@ -229,7 +234,7 @@ PyInit__native(void)
     static int (*const parts[])(PyObject *) = {
         add_constants, add_coroutine, add_timers,  add_switching, add_spawning,
         add_timing,    add_stacks,    add_line,    add_channel,   add_wire,     add_poller,
-        add_quick,     add_ledger,
+        add_quick,     add_ledger,    add_limits,
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))

@@ -60,6 +60,7 @@ typedef struct {
     PyObject *trimmed, *calling_site, *Site, *ours;
     PyObject *foreign, *either, *nobody, *closed_error;
     PyObject *Tally, *memory, *MonotonicClock, *check_seconds;
+    PyObject *Limit, *Crossing, *Struck, *StruckDown, *rightly_named;
 } Names;
 
 extern Names of;
@@ -80,7 +81,8 @@ typedef struct Account Account;
 typedef struct {
     PyObject_HEAD
     /* What every switch looks at comes first, in two lines of the cache. */
-    PyObject *state, *verb, *subject, *greenlet, *raise, *value, *interrupts, *limit;
+    PyObject *state, *verb, *subject, *greenlet, *raise, *value, *interrupts;
+    PyObject *limit; /* of its heap; NULL: it has none */
     double busy_s;
     Py_ssize_t switches;
     Account *account; /* if its generation is still that one; of a dead one, what it has left is on it */
@@ -159,7 +161,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *dict, *weakrefs;
-    PyObject *clock, *living, *unclaimed, *dice, *max_coroutines, *memory_limit;
+    PyObject *clock, *living, *unclaimed, *dice, *max_coroutines, *limit;
     State *running, *exposed;
     Timers *timers;
     PyObject *waker, *expirer; /* its own methods, for timers to call */
@@ -299,6 +301,13 @@ pays_again(Account *account)
 void close_account(State *coroutine);
 void read_account(State *coroutine, Figures *figures);
 int add_ledger(PyObject *module);
+
+/* -- limits */
+
+int check_limit(PyObject *limit); /* -1: it is none */
+void set_limit(State *coroutine, PyObject *limit);
+PyObject *rightly_named(State *coroutine, PyObject *error); /* takes the error, and gives one */
+int add_limits(PyObject *module);
 
 /* -- stacks */
 

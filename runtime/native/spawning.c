@@ -179,7 +179,7 @@ run_defer(Switching *self, State *coroutine)
         Py_DECREF(value);
         return;
     }
-    PyObject *error = take_error();
+    PyObject *error = rightly_named(coroutine, take_error());
     PyObject *context = PyException_GetContext(error);
     if (!context && error != coroutine->error && coroutine->error)
         PyException_SetContext(error, Py_NewRef(coroutine->error));
@@ -255,7 +255,7 @@ run_job(Switching *self)
     if (value)
         Py_XSETREF(coroutine->value, value);
     else {
-        PyObject *error = take_error();
+        PyObject *error = rightly_named(coroutine, take_error());
         keep_error(coroutine, error);
         Py_DECREF(error);
     }
@@ -404,22 +404,26 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
     if (limit == Py_None)
         limit = NULL;
     if (limit || self->max_coroutines != Py_None) {
-        PyObject *done = PyObject_CallMethodOneArg((PyObject *)self, str.check_limits_of_spawn, limit ? limit : Py_None);
-        if (!done)
+        limit = PyObject_CallMethodOneArg((PyObject *)self, str.check_limits_of_spawn, limit ? limit : Py_None);
+        if (!limit)
             return NULL;
-        Py_DECREF(done);
-    }
-    if (!PyCallable_Check(fn)) {
-        PyErr_Format(PyExc_TypeError, "go takes a function and its arguments, not %R", fn);
-        return NULL;
     }
     PyTypeObject *type = (PyTypeObject *)of.Coroutine;
-    State *coroutine = (State *)type->tp_alloc(type, 0);
-    if (!coroutine)
+    State *coroutine = NULL;
+    if (!PyCallable_Check(fn))
+        PyErr_Format(PyExc_TypeError, "go takes a function and its arguments, not %R", fn);
+    else
+        coroutine = (State *)type->tp_alloc(type, 0);
+    if (!coroutine) {
+        Py_XDECREF(limit);
         return NULL;
+    }
+    if (limit && limit != Py_None)
+        coroutine->limit = limit;
+    else
+        Py_XDECREF(limit);
     coroutine->scheduler = Py_NewRef(self);
     coroutine->state = Py_NewRef(of.ready);
-    coroutine->limit = Py_XNewRef(limit);
     coroutine->parent_id = Py_NewRef(spawner ? spawner->id : Py_None);
     coroutine->id = PyLong_FromSsize_t(self->spawned + 1);
     coroutine->name = name && name != Py_None ? Py_NewRef(name) : name_of(fn);
