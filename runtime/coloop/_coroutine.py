@@ -135,6 +135,12 @@ class Coroutine(CoroutineState):
             raise self._error
         return self._value
 
+    @property
+    def limit_action(self) -> str | None:
+        """What happens when its memory limit is crossed: `raise`, `warn` or `cancel`; None without a limit."""
+        limit = self._limit
+        return None if limit is None else limit.action
+
     def limit_memory(self, heap_bytes: int | None, action: str = "raise") -> None:
         """Limit the heap that it may hold, from now on; needs level `heap`.
 

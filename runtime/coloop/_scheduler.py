@@ -151,6 +151,12 @@ class Scheduler(Timing):
         limit: Limit | None = self._limit
         return None if limit is None else limit.bytes
 
+    @property
+    def limit_action(self) -> str | None:
+        """What happens when that limit is crossed: `raise`, `warn` or `cancel`; None without a limit."""
+        limit: Limit | None = self._limit
+        return None if limit is None else limit.action
+
     def limit_memory(
         self, heap_bytes: int | None, action: str = "raise", *, coroutine: Coroutine | None = None
     ) -> None:
