@@ -26,12 +26,16 @@ if not sys.flags.isolated:
         with open(f"{folder}/{os.getpid()}", "a", encoding="ascii") as file:
             file.write(f"{wrong} {size} {blocks} {trouble}\\n")
     try:
-        from coloop import memory
+        from coloop import CoroutineError, memory
         from coloop._form import native
-        memory.set_level(os.environ["LEDGER_LEVEL"])
-        atexit.register(audit)
     except ImportError:
         pass
+    else:
+        try:
+            memory.set_level(os.environ["LEDGER_LEVEL"])
+            atexit.register(audit)
+        except CoroutineError:
+            pass
 """
 
 

@@ -602,7 +602,6 @@ def test_if_another_takes_the_hooks_away_the_figures_are_void_and_that_is_said()
     audit()
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="interpreters share one lock")
 def test_several_interpreters_are_refused() -> None:
     if sys.version_info >= (3, 13):
         import _interpreters as interpreters
