@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ._coroutine import Coroutine
     from ._observer import Observer
 
+core: Any = native  # only with it does an error strike in the midst of a computation
+
 ACTIONS: Final = ("raise", "warn", "cancel")
 HEADROOM_BYTES: Final = 64 * 1024  # room to handle a MemoryLimitExceeded
 
@@ -87,7 +89,7 @@ class Struck(MemoryLimitExceeded):
     """As CPython raises it in the midst of what a coroutine computes: it is told of the class alone."""
 
     def __init__(self) -> None:
-        error = native.last_crossing().error()
+        error = core.last_crossing().error()
         MemoryError.__init__(self, str(error))
         self.limit_bytes, self.used_bytes = error.limit_bytes, error.used_bytes
 
@@ -96,7 +98,7 @@ class StruckDown(Cancelled):
     """Likewise, for who goes on above its limit."""
 
     def __init__(self) -> None:
-        super().__init__(went_on(native.current(), native.last_crossing()))
+        super().__init__(went_on(core.current(), core.last_crossing()))
 
 
 # What a user sees of them is what he catches.
@@ -136,7 +138,7 @@ def rightly_named(error: BaseException, *limits: Limit | None) -> BaseException:
     return error
 
 
-def checked(heap_bytes: int | None, action: str, *, level: str, is_counted: bool) -> Limit | None:
+def checked(heap_bytes: object, action: str, *, level: str, is_counted: bool) -> Limit | None:
     """The limit that is asked for; None for none.
 
     Raises:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 import weakref
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from ._account import Tally
 from ._errors import CoroutineError
@@ -23,9 +23,6 @@ from ._heap_pictures import Bookkeeping, HeapSite, HeapStack, HeapType, Held, Re
 from ._native_ledger import NativeLedger
 from ._process import Process, process_memory
 from ._tracemalloc_ledger import TracemallocLedger
-
-if TYPE_CHECKING:
-    from ._coroutine import Coroutine
 
 LEVELS: Final = ("off", "counts", "heap", "sites")
 FRAMES_AT_SITES: Final = 8  # tracemalloc's cost grows with every frame it keeps per block

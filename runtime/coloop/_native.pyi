@@ -60,6 +60,9 @@ def ledger_bookkeeping() -> tuple[int, int, int, int, int, int]:
 def ledger_audit() -> tuple[int, int, int]:
     """Walk the map: accounts that disagree with it; the bytes and the blocks that are on it."""
 
+def last_crossing() -> Any:
+    """The `Crossing` for which an exception has just struck on this thread."""
+
 def ledger_own_thread(own: bool, /) -> None:
     """Whether this thread is the shell's own."""
 

@@ -12,15 +12,12 @@ rounded up to sixteen bytes. What C libraries take by themselves (OpenSSL, SQLit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._errors import CoroutineError
 from ._form import native
 from ._frames import Site
 from ._heap_pictures import Bookkeeping, HeapSite, HeapStack, HeapType, Held, Outside, Residue
-
-if TYPE_CHECKING:
-    from ._coroutine import Coroutine
 
 core: Any = native  # there is no such ledger where there is no native core
 

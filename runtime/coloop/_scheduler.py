@@ -38,7 +38,7 @@ from ._errors import (
     WrongThread,
 )
 from ._form import native
-from ._frames import Site, top_site, trimmed
+from ._frames import Site, trimmed
 from ._handover import Handover
 from ._kill import Killer
 from ._limits import Crossing, Limit, checked, enforce

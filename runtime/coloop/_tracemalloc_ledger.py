@@ -21,15 +21,12 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ._account import Tally
 from ._errors import CoroutineError
 from ._frames import OURS, Site, short_path
 from ._heap_pictures import Bookkeeping, HeapSite, HeapStack, HeapType, Held, Outside, Residue
-
-if TYPE_CHECKING:
-    from ._coroutine import Coroutine
 
 MAX_RESIDUE_SITES: Final = 1000
 

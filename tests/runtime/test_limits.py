@@ -163,17 +163,17 @@ def test_who_lets_go_has_room_to_and_is_told_again_the_next_time() -> None:
 
     def careful() -> str:
         nonlocal told
-        kept: Any = None
+        kept = []
         for _ in range(5):
             try:
-                kept = bytearray(200_000)
+                kept.append(bytearray(200_000))
                 yield_now()
             except MemoryLimitExceeded:
                 told += 1
                 small = bytearray(20_000)  # what handling it takes
                 yield_now()
                 del small
-            kept = None
+            kept.clear()
             yield_now()
         return "well"
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 import coloop
+from coloop import _form as form
+from coloop import _memory as memory_module
 from coloop import (
     current,
     current_scheduler,
@@ -21,8 +23,6 @@ from coloop import (
     to_thread,
     yield_now,
 )
-from coloop import _form as form
-from coloop import _memory as memory_module
 from coloop._memory import stack_cost
 from coloop.testing import MockClock, wait_until_idle
 
