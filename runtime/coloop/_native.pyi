@@ -11,6 +11,7 @@ from ._coroutine import Coroutine
 from ._coroutine_state import CoroutineState as CoroutineState
 from ._line import JointWait as JointWait
 from ._line import WaitQueue as WaitQueue
+from ._own_tables import enter as enter
 from ._passage import Passage as Passage
 from ._poller import EpollPoller as EpollPoller
 from ._run import current as current
