@@ -11,6 +11,7 @@ from ._coroutine import Coroutine
 from ._coroutine_state import CoroutineState as CoroutineState
 from ._line import JointWait as JointWait
 from ._line import WaitQueue as WaitQueue
+from ._own_tables import enter as enter
 from ._passage import Passage as Passage
 from ._poller import EpollPoller as EpollPoller
 from ._run import current as current
@@ -62,6 +63,18 @@ def ledger_audit() -> tuple[int, int, int]:
 
 def last_crossing() -> Any:
     """The `Crossing` for which an exception has just struck on this thread."""
+
+def ledger_note_sites(mean_bytes: float, /) -> None:
+    """Note the place of a block in so many bytes; 1: of every block, 0: of none."""
+
+def ledger_note_all(coroutine: Coroutine, all: bool, /) -> None:  # noqa: A002
+    """Whether to note every block of this coroutine."""
+
+def ledger_stacks() -> list[tuple[int, tuple[tuple[CodeType, int], ...], float, float, float]]:
+    """A coroutine's id, its calls from the outermost, bytes, blocks, and the variance of the bytes."""
+
+def ledger_types(types: list[type], coroutine: int, /) -> list[tuple[type | None, int, int]]:
+    """What is on the account of a coroutine by type: how many, how many bytes; None is what is no object."""
 
 def ledger_own_thread(own: bool, /) -> None:
     """Whether this thread is the shell's own."""

@@ -27,6 +27,7 @@ from ._errors import Closed, TooManyCoroutines
 from ._frames import calling_site
 from ._kernel import OUT_OF_RESOURCES, reason
 from ._listener import Listener, listen
+from ._own_tables import enter
 from ._scheduler import current_scheduler
 from ._socket import Socket
 from ._sync import Event
@@ -252,7 +253,7 @@ class Server:
         assert me is not None
         self.accepted += 1
         connection.owner = me.id
-        self._connections[me] = connection
+        enter(self._connections, me, connection)
         handling = False
         try:
             if isinstance(connection, TlsSocket):

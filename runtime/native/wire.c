@@ -12,7 +12,7 @@
 
 char wire_buffer[WIRE_BUFFER_BYTES]; /* what was received is a bytes object before anybody else runs */
 
-static PyObject *recv_verb, *send_verb, *check_open, *check_sending, *failure;
+static PyObject *recv_verb, *send_verb, *check_open, *check_sending, *failure, *took, *wait_name;
 
 /* -- what is usual */
 
@@ -59,6 +59,16 @@ call_python(Wire *self, PyObject *name)
     return done ? 0 : -1;
 }
 
+/* With a name that is always the same object: CPython keeps those by which a method was found last, one by one. */
+static PyObject *
+call_with(Wire *self, PyObject *name, Py_ssize_t number, PyObject *last)
+{
+    PyObject *first = PyLong_FromSsize_t(number);
+    PyObject *done = first && last ? PyObject_CallMethodObjArgs((PyObject *)self, name, first, last, NULL) : NULL;
+    Py_XDECREF(first);
+    return done;
+}
+
 /* Raise what the Python form makes of an error of the kernel's. */
 PyObject *
 wire_fail(Wire *self, int number)
@@ -82,9 +92,11 @@ meet_the_end(Wire *self, Switching *scheduler, size_t asked)
 {
     PyObject *done;
     Py_XSETREF(self->reader, Py_NewRef(scheduler->running));
-    if (self->reset)
-        done = PyObject_CallMethod((PyObject *)self, "_took", "in", 0, (Py_ssize_t)asked);
-    else
+    if (self->reset) {
+        PyObject *bytes = PyLong_FromSize_t(asked);
+        done = call_with(self, took, 0, bytes);
+        Py_XDECREF(bytes);
+    } else
         done = yield_now(scheduler, NULL);
     Py_CLEAR(self->reader);
     Py_XDECREF(done);
@@ -104,7 +116,7 @@ wait_for(Wire *self, Switching *scheduler, PyObject *verb, int is_reading)
     PyObject *me = Py_NewRef(scheduler->running);
     Py_XSETREF(*lane, Py_NewRef(me));
     if (!self->poller) { /* another one watches it */
-        woken = PyObject_CallMethod((PyObject *)self, "_wait", "iO", is_reading ? 1 : 2, verb);
+        woken = call_with(self, wait_name, is_reading ? 1 : 2, verb);
     } else {
         woken = expect(self, is_reading, me) < 0 ? NULL : park(scheduler, verb, (PyObject *)self, Py_None);
         if (me == (is_reading ? self->read_waiter : self->write_waiter)) /* else it has passed to another */
@@ -414,7 +426,8 @@ add_wire(PyObject *module)
         const char *text;
     } strings[] = {
         {&recv_verb, "recv"}, {&send_verb, "send"}, {&check_open, "_check_open"},
-        {&check_sending, "_check_sending"}, {&failure, "_failure"},
+        {&check_sending, "_check_sending"}, {&failure, "_failure"}, {&took, "_took"},
+        {&wait_name, "_wait"},
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(strings); i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))

@@ -159,7 +159,7 @@ def test_the_blocks_that_are_counted_are_those_that_python_counts() -> None:
 
     if sys.getallocatedblocks() == 0:
         pytest.skip("this allocator does not count")
-    first = difference()
+    first = [difference() for _ in range(3)][-1]  # the first calls make what is made once
     kept: list[Any] = [bytes(i) for i in range(3000)]
     children = [go(hold_three, i * 10) for i in range(200)]
     yield_now()
@@ -167,7 +167,7 @@ def test_the_blocks_that_are_counted_are_those_that_python_counts() -> None:
         child.cancel()
     yield_now()
     del kept[::3]
-    assert difference() == first
+    assert [difference() for _ in range(3)][-1] == first
     audit()
     for child in children:
         child.cancel()
@@ -288,6 +288,24 @@ def test_the_scheduler_s_own_work_is_on_nobody_s_account() -> None:
     del crowd, child
     gc.collect()
     assert held().dead == 0
+
+
+@coroutine
+def test_a_server_s_tables_are_on_nobody_s_account() -> None:
+    def chat(connection: coloop.Socket) -> None:
+        while connection.recv():
+            pass
+
+    server = coloop.serve("127.0.0.1:0", chat)
+    coloop.connect(server.address).close()  # what is made once
+    clients = [coloop.connect(server.address) for _ in range(300)]
+    sleep(0.01)
+    conversing = [co for co in coloop.current_scheduler().living.values() if "/" in co.name]
+    assert len(conversing) == 300
+    assert max(heap_of(each) for each in conversing) < 2_000
+    for client in clients:
+        client.close()
+    server.stop()
 
 
 @coroutine
@@ -654,7 +672,7 @@ def test_large_and_small_blocks_and_all_ways_to_ask_for_them() -> None:
 ACTIONS = ["bytes", "list", "dict", "cycle", "hand over", "free a stranger's", "grow a stranger's", "error"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(ACTIONS), st.integers(0, 3000)), max_size=40))
 def test_all_accounts_together_are_the_total_whatever_is_done(steps: list[tuple[int, str, int]]) -> None:
     def main() -> None:
