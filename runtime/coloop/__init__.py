@@ -50,6 +50,8 @@ from ._errors import WasCancelled as WasCancelled
 from ._errors import WrongThread as WrongThread
 from ._form import FORM as FORM
 from ._group import Group as Group
+from ._holdings import Held as Held
+from ._holdings import holdings as holdings
 from ._inbox import Inbox as Inbox
 from ._listener import Listener as Listener
 from ._listener import listen as listen
