@@ -89,7 +89,7 @@ def _contexts(coroutine: Coroutine) -> list[Context]:
 
 def _of_timer(timer: Any) -> Iterator[Held]:
     fn = timer.fn
-    master = fn.__self__ if type(fn) in {MethodType, BuiltinMethodType} else None
+    master = fn.__self__ if issubclass(type(fn), (MethodType, BuiltinMethodType)) else None
     if type(master) is TimedCall:
         yield from _call("timer", master, master._fn, master._args)
         yield from (Held("timer", master, name, value) for name, value in _variables(master))
