@@ -45,7 +45,7 @@ COMMANDS: Final = (
                 "object", "an expression; or the number or name of a coroutine, a server, a client", "python"
             ),
             Arg("--all", "so many chains, each by another holder", "int"),
-            Arg("--limit", "give up after this time", "duration", default=LIMIT_S),
+            Arg("--limit", "give up after so much computing", "duration", default=LIMIT_S),
         ),
         (
             "cache = []\ncache.append(bytearray(4096))\nrefs cache[0]",

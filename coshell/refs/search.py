@@ -58,7 +58,7 @@ def chains(shell: Shell, target: Any, own: int, count: int = 1, limit_s: float =
         target: the object.
         own: how many references to it are whoever asks'.
         count: how many chains at most.
-        limit_s: when to give up, in seconds.
+        limit_s: when to give up, in seconds of computing.
     """
     references = sys.getrefcount(target)
     if type(target) is Probe:
@@ -67,11 +67,11 @@ def chains(shell: Shell, target: Any, own: int, count: int = 1, limit_s: float =
     if references - own > IMMORTAL or id(type(target)) in _SINGLE:
         return [Chain("", "immortal", remark="the interpreter keeps it for ever")]
     with collector_at_rest():
-        found, met = _search(shell, target, count, time.monotonic() + limit_s)
+        found, met = _search(shell, target, count, time.thread_time() + limit_s)
         if found:
             return found
         if met is not None:
-            remark = f"gave up after {limit_s:g}s: {plural(met, 'object')} looked at, and none holds it"
+            remark = f"gave up after {limit_s:g}s of computing: {plural(met, 'object')} looked at, and none holds it"
             return [Chain("", "gave up", remark=remark)]
         if type(target) is Coroutine and not target.ended:
             return [_only_the_scheduler(target)]

@@ -163,7 +163,7 @@ def test_an_object_that_the_interpreter_never_frees(at_prompt: Session) -> None:
 def test_it_gives_up_when_told_so(at_prompt: Session) -> None:
     told = at_prompt.value("refs bytearray(9) --limit 0")
     assert told.kind == "gave up"
-    assert told.remark.startswith("gave up after 0s: ")
+    assert told.remark.startswith("gave up after 0s of computing: ")
 
 
 def test_what_the_expression_raises_is_told(at_prompt: Session) -> None:
