@@ -12,7 +12,7 @@ import coloop
 from coloop import (
     Channel,
     Coroutine,
-    Held,
+    Entrusted,
     WrongThread,
     after,
     defer,
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.coroutine
 user: contextvars.ContextVar[list[int]] = contextvars.ContextVar("user")
 
 
-def held(kind: str) -> list[Held]:
+def held(kind: str) -> list[Entrusted]:
     return [one for one in holdings(coloop.current_scheduler()) if one.kind == kind]
 
 
@@ -42,9 +42,9 @@ def test_deferred_calls_with_all_their_arguments() -> None:
 
     co = go(body)
     assert held("deferred call") == [
-        Held("deferred call", co, "function", noted),
-        Held("deferred call", co, "argument 0", 1),
-        Held("deferred call", co, "argument b", "two"),
+        Entrusted("deferred call", co, "function", noted),
+        Entrusted("deferred call", co, "argument 0", 1),
+        Entrusted("deferred call", co, "argument b", "two"),
     ]
     co.cancel()
 
@@ -67,7 +67,7 @@ def test_context_variables_of_the_coroutine() -> None:
 def test_what_one_waits_on_but_not_the_timer_of_a_sleep() -> None:
     channel = Channel[int]()
     co, sleeper = go(channel.receive), go(sleep, 60)
-    assert held("awaited") == [Held("awaited", co, "receive from", channel)]
+    assert held("awaited") == [Entrusted("awaited", co, "receive from", channel)]
     co.cancel()
     sleeper.cancel()
 
@@ -75,7 +75,7 @@ def test_what_one_waits_on_but_not_the_timer_of_a_sleep() -> None:
 def test_a_value_on_its_way() -> None:
     co = go(suspend)
     co.resume("value")
-    assert held("value on its way") == [Held("value on its way", co, "value", "value")]
+    assert held("value on its way") == [Entrusted("value on its way", co, "value", "value")]
 
 
 def test_timed_calls_of_the_users_and_no_sleeps_or_timeouts() -> None:
@@ -118,7 +118,7 @@ def test_a_timer_that_was_set_by_hand_belongs_to_its_setter() -> None:
     def fn(_: int) -> None: ...
 
     co = go(body)
-    assert held("timer") == [Held("timer", co, "function", fn), Held("timer", co, "argument 0", 1)]
+    assert held("timer") == [Entrusted("timer", co, "function", fn), Entrusted("timer", co, "argument 0", 1)]
     co.cancel()
     assert isinstance(co, Coroutine)
 
@@ -128,14 +128,14 @@ def test_calls_from_elsewhere_that_were_not_made_yet() -> None:
 
     coloop.current_scheduler().call_soon_threadsafe(fn, 1)
     assert held("queued call") == [
-        Held("queued call", None, "function", fn),
-        Held("queued call", None, "argument 0", 1),
+        Entrusted("queued call", None, "function", fn),
+        Entrusted("queued call", None, "argument 0", 1),
     ]
 
 
 def test_open_sockets() -> None:
     with listen(("127.0.0.1", 0)) as listener:
-        assert held("open socket") == [Held("open socket", None, str(listener), listener)]
+        assert held("open socket") == [Entrusted("open socket", None, str(listener), listener)]
     assert held("open socket") == []
 
 
