@@ -40,7 +40,7 @@ class Walk:
         targets: what is looked for; the search does not go on behind them.
         closed: objects that are not entered.
         barred: types whose objects are not entered.
-        deadline_s: when to give up, on `time.thread_time`'s clock: on a busy machine it is not its fault.
+        deadline_s: when to give up, on `time.thread_time`'s clock, so that a busy machine does not count.
 
     Attributes:
         roots: those that hold a target themselves.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coshell.refs.meant import meant
+from coshell.refs.meant import Gone, handle_of, meant
 from tests.shell.sessions import Session, session
 
 
@@ -39,13 +39,14 @@ def test_a_coroutine_by_number(at_prompt: Session) -> None:
     assert found(at_prompt, "2") is found(at_prompt, "co#2") is living
 
 
-def test_a_dead_coroutine_by_the_handle_that_somebody_has(at_prompt: Session) -> None:
-    at_prompt.type("handle = go(len, 'abc')\nname = 'co#2'")
-    assert found(at_prompt, "co#2") is at_prompt.shell.names["handle"]
+def test_a_dead_coroutine_and_the_handle_that_somebody_has(at_prompt: Session) -> None:
+    at_prompt.type("handle = go(len, 'abc')")
+    gone = found(at_prompt, "co#2")
+    assert isinstance(gone, Gone)
+    assert gone.picture.name == "len"
+    assert at_prompt.shell.bridge.call(handle_of, at_prompt.shell, gone) is at_prompt.shell.names["handle"]
     at_prompt.type("del handle")
-    assert (
-        at_prompt.refused("refs co#2") == "co#2 len has ended (returned a int), and nobody holds its handle"
-    )
+    assert at_prompt.shell.bridge.call(handle_of, at_prompt.shell, gone) is None
 
 
 def test_one_that_has_never_been(at_prompt: Session) -> None:
