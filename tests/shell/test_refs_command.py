@@ -134,6 +134,7 @@ def test_a_coroutine_that_nobody_holds_is_held_by_the_scheduler(at_prompt: Sessi
     assert told.kind == "only the scheduler"
     assert told.remark == "nobody holds co#2 but the scheduler: it lives, waiting on sleep 60s"
     assert at_prompt.value("refs 2") == told
+    assert at_prompt.value("refs co#2 --all 3") == [told]
     assert at_prompt.value("refs(2)") == told
 
 
