@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 import weakref
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ._account import Tally
 from ._errors import CoroutineError
@@ -24,6 +24,9 @@ from ._native_ledger import NativeLedger
 from ._process import Process, process_memory
 from ._spare_room import with_spare_room
 from ._tracemalloc_ledger import TracemallocLedger
+
+if TYPE_CHECKING:
+    from ._coroutine import Coroutine
 
 LEVELS: Final = ("off", "counts", "heap", "sites")
 FRAMES_AT_SITES: Final = 8  # tracemalloc's cost grows with every frame it keeps per block
@@ -65,6 +68,9 @@ class Ledger(Protocol):
 
     def types(self, coroutine: int) -> tuple[HeapType, ...]:
         """The live objects that a coroutine has allocated, by type, largest first."""
+
+    def objects(self, whose: int | str) -> list[Any]:
+        """The live objects of a coroutine, or of the dead of a spawn site."""
 
     def close(self) -> None:
         """Stop counting."""
@@ -259,6 +265,25 @@ class Memory:
         if self.ledger is None:
             raise CoroutineError(f"types are not told at level {self._level}: call memory.set_level('heap')")
         return self.ledger.types(coroutine)
+
+    def objects(self, whose: int | str) -> list[Any]:
+        """The live objects that are on an account, as far as the collector can reach them; in no order.
+
+        Looks at every object that there is: about half a second for each million. Whoever keeps the list keeps
+        the objects.
+
+        Args:
+            whose: the id of a coroutine, which may have ended; or a spawn site, as `Residue.site` names it: what
+                the dead have left who were started there.
+
+        Raises:
+            CoroutineError: below level `heap`, or nobody knows whose an object is.
+        """
+        if self.ledger is None:
+            raise CoroutineError(
+                f"objects are not told at level {self._level}: call memory.set_level('heap')"
+            )
+        return self.ledger.objects(whose)
 
     def _ledger_of_sites(self) -> Ledger:
         if self.ledger is None or self._level != "sites":

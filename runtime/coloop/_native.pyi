@@ -76,6 +76,9 @@ def ledger_stacks() -> list[tuple[int, tuple[tuple[CodeType, int], ...], float, 
 def ledger_types(types: list[type], coroutine: int, /) -> list[tuple[type | None, int, int]]:
     """What is on the account of a coroutine by type: how many, how many bytes; None is what is no object."""
 
+def ledger_objects(objects: list[Any], whose: int | list[tuple[Any, int]], /) -> list[Any]:
+    """Those that are on the account of a coroutine; or that the dead have left who were started at these places."""
+
 def ledger_own_thread(own: bool, /) -> None:
     """Whether this thread is the shell's own."""
 

@@ -21,7 +21,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from ._account import Tally
 from ._errors import CoroutineError
@@ -131,6 +131,11 @@ class TracemallocLedger:
             HeapStack(0, tuple(map(_told, reversed(places))), size, blocks[places])
             for places, size in sizes.most_common()
         )
+
+    def objects(self, whose: int | str) -> list[Any]:
+        """It cannot tell whose an object is."""
+        who = f"co#{whose}" if isinstance(whose, int) else f"those born at {whose}"
+        raise CoroutineError(f"objects of {who}: this needs the native core, which is not there")
 
     def types(self, coroutine: int) -> tuple[HeapType, ...]:
         """It cannot tell whose an object is."""

@@ -7,7 +7,8 @@
        ledger_hooks.c     standing between CPython and its allocators
        ledger_sites.c     where blocks were allocated: of all, or of some
        ledger_stacks.c    by which calls
-       ledger_types.c     which objects are on an account
+       ledger_types.c     which objects are on an account, by type
+       ledger_objects.c   and which of some objects are
        ledger_audit.c     whether the map and the counters agree
        ledger.c           what Python asks for                                      _native_ledger.py
 
@@ -250,7 +251,13 @@ typedef struct {
     int64_t count, bytes;
 } TypeSum;
 
+int64_t header_of(PyTypeObject *type);
 TypeSum *sum_types(PyObject *list, int64_t coroutine, TypeSum *none, size_t *size);
+
+/* -- objects */
+
+int owed_by_coroutine(PyObject *object, int64_t coroutine);
+int owed_by_the_dead(PyObject *object, PyObject *places);
 
 #pragma GCC visibility pop
 #endif
