@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ._coroutine_state import WAITING
 from ._errors import NotRunning
 from ._frames import Site
+from ._memory import memory
 from ._snapshot import PATIENCE_S, STALE_QUESTION_S, _is_at_work, _steady_list
 from ._stuck import FROM_OUTSIDE
 
 if TYPE_CHECKING:
     from ._coroutine import Coroutine
-    from ._memory import Memory
     from ._scheduler import Scheduler
 
 NUMBER_AT_END: Final = re.compile(r"/c\d+$|(?<=[^\W\d])\d+$")  # of a server's connections, and of numbered workers
@@ -77,7 +77,7 @@ class _Born:
         self.oldest_at = 0.0
 
 
-def spawn_sites(memory: Memory) -> tuple[SpawnSite, ...]:
+def spawn_sites() -> tuple[SpawnSite, ...]:
     """What was born where, in all schedulers; from any thread, largest heap first."""
     traced = memory.traces_heap()
     born: dict[str, _Born] = {}
@@ -94,7 +94,7 @@ def spawn_sites(memory: Memory) -> tuple[SpawnSite, ...]:
         kept.residue_bytes += residue.heap_bytes
         blocks = getattr(residue, "heap_blocks", None)
         kept.blocks = blocks if kept.blocks is None or blocks is None else kept.blocks + blocks
-    _name_the_dead(memory, born)
+    _name_the_dead(born)
     lines = (_line(site, kept, ages.get(site, 0.0), traced=traced) for site, kept in born.items())
     return tuple(sorted(lines, key=_size, reverse=True))
 
@@ -159,7 +159,7 @@ def _asked(scheduler: Scheduler) -> dict[str, _Born]:
 
 
 def _counted(scheduler: Scheduler, living: Iterable[Coroutine]) -> dict[str, _Born]:
-    timed = {timer.owner for timer in scheduler.timers}
+    timed, traced = {timer.owner for timer in scheduler.timers}, memory.traces_heap()
     born: dict[Hashable, tuple[Site | str | None, _Born]] = {}
     for coroutine in living:  # in the order of their ids
         site = coroutine._site
@@ -169,7 +169,7 @@ def _counted(scheduler: Scheduler, living: Iterable[Coroutine]) -> dict[str, _Bo
         if known is None:
             known = born[key] = (site, _Born())
             _note_first(known[1], coroutine)
-        _count(known[1], coroutine, has_timer=coroutine in timed)
+        _count(known[1], coroutine, traced=traced, has_timer=coroutine in timed)
     by_text: dict[str, _Born] = {}
     for site, found in born.values():
         text = "?" if site is None else str(site)
@@ -184,9 +184,10 @@ def _note_first(kept: _Born, coroutine: Coroutine) -> None:
     kept.first_id, kept.name, kept.oldest_at = coroutine.id, coroutine.name, coroutine._started_at
 
 
-def _count(kept: _Born, coroutine: Coroutine, *, has_timer: bool) -> None:
+def _count(kept: _Born, coroutine: Coroutine, *, traced: bool, has_timer: bool) -> None:
     kept.live += 1
-    kept.heap_bytes += coroutine._tally.heap_bytes
+    if traced:
+        kept.heap_bytes += coroutine._heap[0]
     if coroutine._state == WAITING:
         kept.waiting += 1
         kept.parked += coroutine._verb not in FROM_OUTSIDE and not has_timer
@@ -194,7 +195,7 @@ def _count(kept: _Born, coroutine: Coroutine, *, has_timer: bool) -> None:
         kept.defers += len(coroutine._defers)
 
 
-def _name_the_dead(memory: Memory, born: dict[str, _Born]) -> None:
+def _name_the_dead(born: dict[str, _Born]) -> None:
     """Where nobody lives, the last of the dead are asked for their names."""
     nameless = {site for site, kept in born.items() if not kept.name}
     if not nameless:
