@@ -135,15 +135,19 @@ class _Place:
         return self._told(verdict, "residue", found, found.growth, sentence, per_finished=found.rate)
 
     def _verdict_on_residue(self, found: Trend) -> str:
-        is_dust = found.rate < DUST_BYTES
-        straight = found.r2 >= STRAIGHT_R2 and found.over >= EXACT_MIN_FINISHED and not found.falls
-        if is_dust and not (self.exact and found.rate >= EXACT_DUST_BYTES and straight):
+        if found.rate < DUST_BYTES and not self._is_fine_dust(found):
             return STEADY
         if found.growth < LEAST_GROWTH_BYTES:
             return STEADY
         if found.always and not found.slowing and self._is_rise(found):
             return LEAK
         return WARMING_UP if found.times else STEADY
+
+    def _is_fine_dust(self, found: Trend) -> bool:
+        """Little for each, but of that no byte is in doubt: the runtime remembers as many dead as it ever will."""
+        is_known = self.exact and self.looks[0].finished >= KEPT_DEAD
+        is_straight = found.r2 >= STRAIGHT_R2 and not found.falls and found.over >= EXACT_MIN_FINISHED
+        return is_known and is_straight and found.rate >= EXACT_DUST_BYTES
 
     @staticmethod
     def _is_rise(found: Trend) -> bool:
@@ -204,8 +208,7 @@ class _Place:
         looked = [look for look in self.looks[1:] if look.collected]
         freed = [look.garbage.get(self.site, 0) for look in looked]
         total = math.floor(sum(freed) * self._unasked_share(looked))
-        active = max(1, len(looked) if self.finished == 0 else min(len(looked), self.finished))
-        often = sum(size > 0 for size in freed) >= min(2, active)
+        often = sum(size > 0 for size in freed) >= min(2, len(looked))
         if not often or total < max(LEAST_CYCLE_BYTES, CYCLE_DUST_BYTES * self.finished):
             return None
         who = f"{self.finished:,} that ended" if self.finished else "those that live"
