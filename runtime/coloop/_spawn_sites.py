@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from ._coroutine import Coroutine
     from ._scheduler import Scheduler
 
-NUMBER_AT_END: Final = re.compile(r"/c\d+$|(?<=[^\W\d])\d+$")  # of a server's connections, and of numbered workers
+NUMBER_AT_END: Final = re.compile(
+    r"/c\d+$|(?<=[^\W\d])\d+$"
+)  # of a server's connections, and of numbered workers
 
 
 class SpawnSite(NamedTuple):

@@ -70,7 +70,7 @@ LEAKS = (
     _ticked("a list that nobody empties", "kept = []", "kept.append(bytearray(700))", "residue"),
     _ticked(
         "a registry on a class",
-        "class Session:\n    all = []\n    def __init__(self):\n        self.data = {'a': [1.5]}\n        Session.all.append(self)",
+        "class Session:\n    all = []\n    def __init__(self):\n        self.data = {'a': bytearray(500)}\n        Session.all.append(self)",
         "Session()",
         "residue",
     ),
@@ -100,8 +100,12 @@ LEAKS = (
         "residue",
     ),
     _endless("one that never forgets", "cache = []", "cache.append(bytearray(2000))"),
-    _endless("handles of the dead", "tasks = []", "for _ in range(5):\n    tasks.append(go(yield_now))", "heap"),
-    _endless("a queue that is filled faster than it is emptied", "queue = Queue()", "queue.put(bytearray(1000))"),
+    _endless(
+        "handles of the dead", "tasks = []", "for _ in range(5):\n    tasks.append(go(yield_now))", "heap"
+    ),
+    _endless(
+        "a queue that is filled faster than it is emptied", "queue = Queue()", "queue.put(bytearray(1000))"
+    ),
     _ticked("nobody sets the event", "", "Event().wait()", "parked"),
     _endless("defers in a loop without an end", "", "defer(len, '')", "defers"),
 )
