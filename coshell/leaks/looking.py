@@ -197,9 +197,9 @@ def _unattended(sockets: tuple[SocketPicture, ...]) -> dict[str, int]:
     """Open connections at which nobody waits; what is held at the prompt waits for its user."""
     found: Counter[str] = Counter()
     for held in sockets:
-        if held.role in {"server", "client"} and held.state == "open" and held.owner != SHELL_ID:
-            if held.reader is None and held.writer is None:
-                found[f"server {held.local}" if held.role == "server" else f"client of {held.peer}"] += 1
+        is_connection = held.role in {"server", "client"} and held.state == "open"
+        if is_connection and held.owner != SHELL_ID and held.reader is None and held.writer is None:
+            found[f"server {held.local}" if held.role == "server" else f"client of {held.peer}"] += 1
     return dict(found)
 
 

@@ -10,6 +10,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from coshell.listing import Listing, fitted
@@ -148,6 +149,7 @@ class Leaks(Listing[Leak]):
         window_s: how long it was watched.
         looks: how often.
         finished: how many coroutines ended meanwhile.
+        seen: the looks themselves.
         form: how it is told: `table`, `tracker` or `json`.
     """
 
@@ -167,7 +169,7 @@ class Leaks(Listing[Leak]):
         self.finished = Count(looks[-1].finished - looks[0].finished if looks else 0)
         self.form = form
         self._suspects = suspects
-        self._all_looks = tuple(looks)
+        self.seen = tuple(looks)
 
     def _count(self, verdict: str) -> int:
         return sum(leak.verdict == verdict for leak in self.judged)
@@ -207,12 +209,12 @@ class Leaks(Listing[Leak]):
         return lines
 
     def _rest(self) -> list[str]:
-        if not self._all_looks:
+        if not self.seen:
             return []
-        last, lines = self._all_looks[-1], []
+        last, lines = self.seen[-1], []
         if self.leaked:
             lines += [printable(f"grew: {_suspect_text(one)}", keep="") for one in self._suspects[:3]]
-        collected = [look for look in self._all_looks if look.collected]
+        collected = [look for look in self.seen if look.collected]
         if last.total_bytes is None:
             lines.append("heaps are not counted at this level: set level heap")
         elif not last.exact:
@@ -360,7 +362,7 @@ def growing_places(looks: Sequence[Look]) -> list[tuple[str, int, int]]:
     found = []
     for place, size in seen[-1].items():
         sizes = [places.get(place, 0) for places in seen]
-        times = sum(after > before for before, after in zip(sizes, sizes[1:], strict=False))
+        times = sum(after > before for before, after in pairwise(sizes))
         if times and size > sizes[0]:
             found.append((place, times, size - sizes[0]))
     return sorted(found, key=lambda entry: -entry[2])
@@ -397,7 +399,7 @@ _PLACE: Final = re.compile(r"(?P<place>.*:\d+)(?: in .*)?$")
 def tracker_lines(leaks: Leaks) -> list[str]:
     """`FILE:LINE => Growth Times : [n]; Growth Size : [m]`: lines that allocated at level `sites`, else births."""
     allocated = {leak.allocated_at for leak in leaks if leak.verdict == LEAK and leak.allocated_at}
-    rising = [entry for entry in growing_places(leaks._all_looks) if entry[0] in allocated]
+    rising = [entry for entry in growing_places(leaks.seen) if entry[0] in allocated]
     lines = [_tracker_line(place, times, size) for place, times, size in rising]
     lines += [
         _tracker_line(leak.site, leak.times, int(leak.growth))
