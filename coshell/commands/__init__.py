@@ -9,7 +9,7 @@ from coshell.command import Command
 
 def built_in() -> Iterator[Command]:
     """All of them."""
-    from . import coroutines, leaking, looking, memory, netcat, network, session, status
+    from . import coroutines, leaking, looking, memory, netcat, network, refs, session, status
 
-    for module in (session, status, coroutines, looking, network, netcat, memory, leaking):
+    for module in (session, status, coroutines, looking, network, netcat, memory, leaking, refs):
         yield from module.COMMANDS
