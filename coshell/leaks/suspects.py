@@ -19,7 +19,7 @@ from coloop import Coroutine, Scheduler
 
 MAX_OBJECTS: Final = 2_000_000  # a census of so many takes about half a second
 CHUNK: Final = 50_000
-MAX_SUSPECTS: Final = 8
+MAX_SUSPECTS: Final = 5  # each costs a walk through the heap
 LEAST_GROWN: Final = 8
 MAX_EXAMINED: Final = 5000
 MAX_SIZED: Final = 100
