@@ -115,7 +115,10 @@ def test_connections_at_which_nobody_waits_are_counted_but_not_those_at_the_prom
 
 def test_commands_that_start_the_same_function_are_one_place():
     names = {}
-    lines = [line("<co:3>:1 in go", function="work", finished=2), line("<co:9>:1 in go", function="work", live=1)]
+    lines = [
+        line("<co:3>:1 in go", function="work", finished=2),
+        line("<co:9>:1 in go", function="work", live=1),
+    ]
     found = by_command(lines, names)
     assert list(found) == ["go work()"]
     assert (found["go work()"].spawned, found["go work()"].function) == (3, "work")
