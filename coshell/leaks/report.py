@@ -213,7 +213,8 @@ class Leaks(Listing[Leak]):
             return []
         last, lines = self.seen[-1], []
         if self.leaked:
-            lines += [printable(f"grew: {_suspect_text(one)}", keep="") for one in self._suspects[:3]]
+            named = [one for one in self._suspects if one.held_by or one.dead]
+            lines += [printable(f"grew: {_suspect_text(one)}", keep="") for one in named[:3]]
         collected = [look for look in self.seen if look.collected]
         if last.total_bytes is None:
             lines.append("heaps are not counted at this level: set level heap")

@@ -78,12 +78,14 @@ def suspects(
     if not all(censuses):
         return []
     ours = {*map(id, censuses), *map(id, left_out)}
-    grown = [
-        (len(container) - censuses[0].get(id(container), 0), container)
-        for container in _containers()
-        if id(container) not in ours
-        and _rises([*(one.get(id(container), 0) for one in censuses), len(container)])
-    ]
+    latest = censuses[-1]
+    grown = []
+    for container in _containers():
+        size, number = len(container), id(container)
+        if size > latest.get(number, 0) and size >= LEAST_GROWN and number not in ours:
+            lengths = [*(one.get(number, 0) for one in censuses), size]
+            if _rises(lengths):
+                grown.append((size - lengths[0], container))
     grown.sort(key=lambda pair: -pair[0])
     dead = _Dead(scheduler, born_from)
     return [dead.suspect(container, size, name_of) for size, container in grown[:MAX_SUSPECTS]]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LOOKS: Final = 12
 USUAL_WINDOW_S: Final = 10.0
+LEAST_PAUSE_S: Final = 0.001  # where looking takes longer than the time between two looks
 FREE_COROUTINES: Final = 1000  # so few are glanced at in a millisecond, whenever there is an occasion
 EARNED: Final = 20  # of more than that a glance may take so small a part of the time
 OWN_PLACES: Final = ("bridge.py:",)
@@ -95,19 +96,23 @@ class Watch:
 
     def watch(self, window_s: float) -> Watched:
         """Look for a while; in a coroutine, on the scheduler's clock. Nobody runs during each look."""
-        begun = self._shell.scheduler.spawned
+        scheduler = self._shell.scheduler
+        begun_s, born = scheduler.clock.now(), scheduler.spawned
         looks, censuses = [self._looker.look()], [census()]
         for place in range(1, LOOKS):
-            coloop.sleep(window_s / (LOOKS - 1))
+            due_s = begun_s + place * window_s / (LOOKS - 1)
+            coloop.sleep(max(LEAST_PAUSE_S, due_s - scheduler.clock.now()))
             looks.append(self._looker.look())
             if place == LOOKS // 2:
+                coloop.yield_now()
                 censuses.append(census())
+        coloop.yield_now()
         seen = Watched(tuple(looks), (), self._left_out())
         is_bad = any(one.verdict == LEAK for one in seen.judged())
         grown = suspects(
             censuses,
-            self._shell.scheduler,
-            begun,
+            scheduler,
+            born,
             lambda container, dead: holder_of(self._shell, container) if dead or is_bad else "",
             (looks, censuses),
         )

@@ -86,3 +86,10 @@ def test_attributes_are_offered_and_no_property_is_called(world: World) -> None:
 
 def test_nothing_is_offered_for_nonsense(world: World) -> None:
     assert texts("zzzzz", world) == []
+
+
+def test_marks_come_behind_mark_and_diff(world: World) -> None:
+    world.commands.register(Command("diff", "compare", print, (Arg("before"), Arg("after", optional=True))))
+    world = replace(world, marks=lambda: ["before", "after"])
+    assert texts("diff be", world) == ["before"]
+    assert texts("diff before ", world) == ["before", "after"]
