@@ -1,6 +1,7 @@
 """The verdicts as records, as a table with its reasons, and in Tracker's form."""
 
 import json
+from dataclasses import replace
 
 from coshell.leaks.report import Leaks, growing_places, records, tracker_lines
 from coshell.leaks.suspects import Suspect
@@ -156,3 +157,16 @@ def test_names_of_the_user_are_made_printable():
         for at in range(12)
     ]
     assert all(text.isprintable() for text in leaks(looks).lines(80))
+
+
+def test_the_types_in_a_cycle_are_those_that_are_in_all_of_the_garbage():
+    seen = [
+        replace(
+            one, garbage_types={"dict": 20, "Page": 10, "Event": 1, **({"Stranger": 99} if not at else {})}
+        )
+        for at, one in enumerate(CYCLIC)
+    ]
+    (found,) = leaks(seen)
+    assert found.because.endswith(" (Page)")
+    only_dull = [replace(one, garbage_types={"dict": 20}) for one in CYCLIC]
+    assert leaks(only_dull)[0].because.endswith(" (dict)")
