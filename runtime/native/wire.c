@@ -13,7 +13,7 @@
 /* Everybody's: what was received is a bytes object before anybody else runs. */
 static char buffer[BUFFER_BYTES];
 
-static PyObject *recv_verb, *send_verb, *check_open, *check_sending, *failure;
+static PyObject *recv_verb, *send_verb, *check_open, *check_sending, *failure, *took, *wait_name;
 
 /* -- what is usual */
 
@@ -82,7 +82,11 @@ static PyObject *
 meet_the_end(Wire *self, Switching *scheduler, size_t asked)
 {
     Py_XSETREF(self->reader, Py_NewRef(scheduler->running));
-    PyObject *done = PyObject_CallMethod((PyObject *)self, "_took", "in", 0, (Py_ssize_t)asked);
+    PyObject *none = PyLong_FromLong(0), *size = PyLong_FromSize_t(asked);
+    /* A name that is made anew for each call stays in CPython's cache of attributes: 64 bytes a connection. */
+    PyObject *done = none && size ? PyObject_CallMethodObjArgs((PyObject *)self, took, none, size, NULL) : NULL;
+    Py_XDECREF(none);
+    Py_XDECREF(size);
     Py_CLEAR(self->reader);
     Py_XDECREF(done);
     return done ? PyBytes_FromStringAndSize(NULL, 0) : NULL;
@@ -97,7 +101,9 @@ wait_for(Wire *self, Switching *scheduler, int is_reading)
     PyObject *me = Py_NewRef(scheduler->running);
     Py_XSETREF(*lane, Py_NewRef(me));
     if (!self->poller) { /* another one watches it */
-        woken = PyObject_CallMethod((PyObject *)self, "_wait", "iO", is_reading ? 1 : 2, verb);
+        PyObject *event = PyLong_FromLong(is_reading ? 1 : 2);
+        woken = event ? PyObject_CallMethodObjArgs((PyObject *)self, wait_name, event, verb, NULL) : NULL;
+        Py_XDECREF(event);
     } else {
         woken = expect(self, is_reading, me) < 0 ? NULL : park(scheduler, verb, (PyObject *)self, Py_None);
         withdraw(self, is_reading);
@@ -346,7 +352,7 @@ add_wire(PyObject *module)
         const char *text;
     } strings[] = {
         {&recv_verb, "recv"}, {&send_verb, "send"}, {&check_open, "_check_open"},
-        {&check_sending, "_check_sending"}, {&failure, "_failure"},
+        {&check_sending, "_check_sending"}, {&failure, "_failure"}, {&took, "_took"}, {&wait_name, "_wait"},
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(strings); i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
