@@ -60,7 +60,7 @@ class Seat:
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
         self._monitor = Monitor(
-            _Facts(shell), shell.notice, refresh_s=shell.settings.refresh, on_sample=self._redraw
+            _Facts(shell), shell.notice, refresh_s=shell.settings.refresh, on_sample=self._sampled
         )
         self._history = open_history(os.environ, "history", shell.notice)
         self._prompt: Prompt = self._make_prompt()
@@ -221,7 +221,9 @@ class Seat:
     def _bar(self) -> StyleAndTextTuples:
         return [*fragments(self._monitor.latest, self.width, ascii_only=self._shell.settings.ascii)]
 
-    def _redraw(self) -> None:
+    def _sampled(self) -> None:
+        """On the monitor's thread."""
+        self._shell.watch.glance()
         self._prompt.refresh()
 
     def _classify(self, line: str) -> Line:
@@ -267,6 +269,7 @@ def world_of(shell: Shell) -> World:
         sockets=lambda: _named(shell, "recv"),
         settings=setting_names,
         plugins=lambda: [record.name for record in shell.plugins.records()],
+        marks=lambda: tuple(shell.marks),
     )
 
 

@@ -9,7 +9,7 @@ from coshell.command import Command
 
 def built_in() -> Iterator[Command]:
     """All of them."""
-    from . import coroutines, limiting, looking, memory, netcat, network, refs, session, status
+    from . import coroutines, leaking, limiting, looking, memory, netcat, network, refs, session, status
 
-    for module in (session, status, coroutines, limiting, looking, network, netcat, memory, refs):
+    for module in (session, status, coroutines, limiting, looking, network, netcat, memory, leaking, refs):
         yield from module.COMMANDS

@@ -227,6 +227,7 @@ PyInit__native(void)
         {&str.name, "__name__"},
         {&str.now, "now"},
         {&str.NoneType, "NoneType"},
+        {&str.outcome, "outcome"},
         {&str.gr_context, "gr_context"},
         {&str.sleep, "sleep"},
         {&str.wake, "wake"},

@@ -72,7 +72,7 @@ extern Names of;
 
 typedef struct {
     PyObject *safe_point, *check_limits, *check_limits_of_spawn, *name, *now;
-    PyObject *sleep, *wake, *expire, *call_failed, *NoneType, *gr_context;
+    PyObject *sleep, *wake, *expire, *call_failed, *NoneType, *gr_context, *outcome;
 } Strings;
 
 extern Strings str;

@@ -1,0 +1,20 @@
+"""Who holds a container that grew: the way to it from a name that somebody would type, as `refs` finds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from coshell.refs.links import INSIDE
+from coshell.refs.search import chains
+
+if TYPE_CHECKING:
+    from coshell.shell import Shell
+
+LIMIT_S: Final = 1.0
+
+
+def holder_of(shell: Shell, container: Any) -> str:
+    """`__main__.cache`, or nothing; on the scheduler's thread."""
+    chain = chains(shell, container, 0, 1, LIMIT_S)[0]
+    links = "".join(link.at if link.at[:1] in {".", "["} else f" -> {link.at}" for link in chain.chain)
+    return f"{chain.root}{links}".removesuffix(f" -> {INSIDE}") if chain.root else ""
