@@ -19,6 +19,7 @@ import psutil
 from coloop import CoroutinePicture, NotRunning, Snapshot, SocketPicture
 
 from .lints import BUILT_IN, Finding, HeapGrowing, Lint, findings
+from .pictures.timeline import Residue, Timeline
 from .text import printable
 from .values import Duration
 
@@ -189,6 +190,11 @@ class Monitor:
         refresh_s: seconds between two samples, at least `MIN_REFRESH_S`.
         on_sample: called on the monitor's thread after each sample.
         clock: tells real time in seconds: what hogs the thread does so on any clock of the scheduler.
+        residues: tells what the dead have left, by their places of birth.
+
+    Attributes:
+        latest: the last sample; None before there is one.
+        timeline: what all samples showed, bounded.
     """
 
     def __init__(
@@ -199,13 +205,16 @@ class Monitor:
         refresh_s: float = REFRESH_S,
         on_sample: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        residues: Callable[[], Iterable[Residue]] = tuple,
     ) -> None:
         self.latest: Sample | None = None
+        self.timeline = Timeline()
         self._facts = facts
         self._notice = notice
         self._refresh_s = max(refresh_s, MIN_REFRESH_S)
         self._on_sample = on_sample
         self._clock = clock
+        self._residues = residues
         self._growth = Growth()
         self._lints: tuple[Lint, ...] = (*BUILT_IN, HeapGrowing(self._growth.rises))
         self._hogs = HogWatch()
@@ -230,6 +239,7 @@ class Monitor:
     def sample(self) -> Sample:
         """Look once: it becomes `latest`, and a notice is given if there is one to give."""
         snapshot, now_s = self._facts.snapshot(), self._clock()
+        self.timeline.add(snapshot, self._residues())
         self._growth.add(now_s, snapshot)
         self._lags.append((now_s, _lag_of(snapshot)))
         sample = self._sample_of(now_s, snapshot)
@@ -238,6 +248,10 @@ class Monitor:
         if line is not None:
             self._notice(line)
         return self.latest
+
+    def look(self) -> None:
+        """Let the timeline reach this moment, and change nothing else; from any thread."""
+        self.timeline.add(self._facts.snapshot(), self._residues())
 
     def _sample_of(self, now_s: float, snapshot: Snapshot) -> Sample:
         last_seen = None if snapshot.responsive else self.latest

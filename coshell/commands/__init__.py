@@ -9,7 +9,7 @@ from coshell.command import Command
 
 def built_in() -> Iterator[Command]:
     """All of them."""
-    from . import coroutines, looking, memory, netcat, network, session, status
+    from . import coroutines, looking, memory, netcat, network, pictures, session, status
 
-    for module in (session, status, coroutines, looking, network, netcat, memory):
+    for module in (session, status, coroutines, looking, network, netcat, memory, pictures):
         yield from module.COMMANDS

@@ -156,6 +156,9 @@ def test_rates_and_growth_come_from_whoever_looks_all_the_time(at_prompt: Sessio
             ),
         )
 
+        def stop(self) -> None:
+            """The shell ends."""
+
     at_prompt.shell.monitor = Watching()
     listed = at_prompt.value("ps")
     assert str(listed[0].heap_rate) == "+40.1K"
