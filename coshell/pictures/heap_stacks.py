@@ -1,0 +1,70 @@
+"""What the ledger tells of live heap, as flame graphs want it: without the calls of the shell at the root.
+
+Below every coroutine stand the calls that started it: they are the same for all, and say nothing. And what is
+allocated here, to draw the picture, is no part of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from coloop import CoroutineError, memory
+from coshell.command_error import CommandError
+
+from .flame_tree import BY_COROUTINE, HeapStack
+
+if TYPE_CHECKING:
+    from coshell.shell import Shell
+
+Stacks: TypeAlias = Sequence[HeapStack]
+Names: TypeAlias = Callable[[int], str]
+
+# Frames tell the file without its folder. Those of the runtime begin with a low line.
+_MACHINERY: Final = re.compile(r"(?:_\w+|bridge|call|evaluate|shell|step_runner|batch|threading)\.py:")
+_OURS: Final = re.compile(r"heap_stacks\.py:")
+
+
+class Stack(NamedTuple):
+    """Live heap below one stack of calls; see `HeapStack`."""
+
+    coroutine: int
+    frames: tuple[str, ...]
+    heap_bytes: int
+    heap_blocks: int
+
+
+def live_stacks(by: str) -> list[Stack]:
+    """The live heap by stack.
+
+    Args:
+        by: one of `WAYS`.
+
+    Raises:
+        CommandError: nobody knows; the message tells what to do.
+    """
+    if memory.level() != "sites":
+        raise CommandError(f"places of allocation are not kept at level {memory.level()!r}: set level sites")
+    if by == BY_COROUTINE and not memory.exact:
+        raise CommandError("whose a block is takes the native core, which is not there: flame --by stack")
+    try:
+        stacks = memory.stacks()
+    except CoroutineError as error:
+        raise CommandError(str(error)) from None
+    return [_trimmed(stack) for stack in stacks if not any(map(_OURS.match, stack.frames))]
+
+
+def names_of(shell: Shell) -> Names:
+    """What coroutines are called, living and dead."""
+    snapshot = shell.snapshot(0)
+    names = {picture.id: picture.name for picture in snapshot.dead} | {
+        one.id: one.name for one in shell.living()
+    }
+    return lambda number: f"co#{number} {names[number]}" if number in names else f"co#{number}"
+
+
+def _trimmed(stack: HeapStack) -> Stack:
+    start = next((place for place, frame in enumerate(stack.frames) if not _MACHINERY.match(frame)), None)
+    frames = stack.frames if start is None else stack.frames[start:]
+    return Stack(stack.coroutine, frames, stack.heap_bytes, stack.heap_blocks)
