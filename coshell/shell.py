@@ -152,6 +152,7 @@ class Shell:
         self.bridge.start()
         if plugins:
             self.plugins.load_entry_points()
+        coloop.memory.own_thread()  # that of the keyboard
         # Last, because imports take several times as long while allocations are traced.
         self._level_before = coloop.memory.level()
         coloop.memory.set_level(self.settings.level)
@@ -162,6 +163,7 @@ class Shell:
             self.monitor.stop()
         ended = self.bridge.stop()
         coloop.memory.set_level(self._level_before)
+        coloop.memory.own_thread(own=False)
         if "plugins" in self.__dict__:
             self.plugins.close()
         self.output.close()

@@ -13,10 +13,12 @@ class Account:
     """A coroutine's account at one moment. Sizes in bytes; None where the level does not tell.
 
     Attributes:
-        heap_bytes: allocated less freed while it ran; what it allocated and another one freed still counts.
+        heap_bytes: live heap that it has allocated. Without the native ledger: allocated less freed while it ran;
+            what it allocated and another one freed still counts.
         heap_blocks: live blocks; None without the native ledger.
-        heap_peak: the largest `heap_bytes` seen at a switch.
-        allocated_total: the sum of all growth between switches, a lower bound.
+        heap_peak: the largest `heap_bytes` so far; without the native ledger the largest seen at a switch.
+        allocated_total: all that it has ever allocated; without the native ledger the sum of all growth between
+            switches, a lower bound.
         stack_bytes: saved C stack plus data-stack chunks.
         frames: depth of the Python stack.
         sockets: open sockets that it made.
@@ -67,6 +69,11 @@ class Tally:
         if growth_bytes > 0:
             self.allocated_total += growth_bytes
             self.heap_peak = max(self.heap_peak, self.heap_bytes)
+
+    def become(self, heap_bytes: int, heap_peak: int, allocated_total: int) -> None:
+        """Take over figures that were counted elsewhere."""
+        self.last_growth = heap_bytes - self.heap_bytes
+        self.heap_bytes, self.heap_peak, self.allocated_total = heap_bytes, heap_peak, allocated_total
 
     def crosses_limit(self) -> bool:
         """Whether it has, and has not been told: once for the limit, then for each headroom above that.

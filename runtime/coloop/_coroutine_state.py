@@ -98,6 +98,16 @@ class CoroutineState:
         self._observed = False
 
     @property
+    def _heap(self) -> tuple[int, int | None, int, int]:
+        """What it holds now, in bytes and blocks; the most that it held; all that it has ever allocated."""
+        tally = self._tally
+        return tally.heap_bytes, None, tally.heap_peak, tally.allocated_total
+
+    @property
+    def _limit_bytes(self) -> int | None:
+        return self._tally.limit
+
+    @property
     def ended(self) -> bool:
         """Whether it is done, failed or cancelled."""
         return self._ended_at is not None

@@ -1,29 +1,31 @@
 """What a coroutine costs: the ledger of its heap, and the two ledgers of the process.
 
-A *tally* is what the scheduler counts for one coroutine; an *account* is the immutable picture of
-it that others see. A *ledger* is told at every switch who has just run, and charges the
-difference to that tally. This is the seam for exact accounting by allocator hooks; without them
-`_tracemalloc_ledger.py` does what can be done.
+A *tally* is what is counted for one coroutine; an *account* is the immutable picture of it that others see. A
+*ledger* is who counts. There are two: `_native_ledger.py`, which counts every block and is exact, and
+`_tracemalloc_ledger.py`, which does what can be done without the native core. Both put every byte somewhere:
+nothing is hidden in a remainder.
 
 All sizes are bytes. Levels: `off` counts switches and time only; `counts` adds the stacks (they
-cost nothing until somebody looks); `heap` traces allocations; `sites` keeps where each was made.
+cost nothing until somebody looks); `heap` counts allocations; `sites` keeps where each was made.
 """
 
 from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Hashable
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ._account import Tally
 from ._errors import CoroutineError
 from ._form import native
-from ._frames import Site
-from ._heap_pictures import HeapSite, HeapStack, HeapType, Residue
+from ._heap_pictures import Bookkeeping, HeapSite, HeapStack, HeapType, Held, Residue
+from ._native_ledger import NativeLedger
 from ._process import Process, process_memory
 from ._tracemalloc_ledger import TracemallocLedger
+
+if TYPE_CHECKING:
+    from ._coroutine import Coroutine
 
 LEVELS: Final = ("off", "counts", "heap", "sites")
 FRAMES_AT_SITES: Final = 8  # tracemalloc's cost grows with every frame it keeps per block
@@ -31,23 +33,31 @@ WORD_BYTES: Final = 8
 CHUNK_BYTES: Final = 16 * 1024  # CPython >= 3.11, pystate.c: DATA_STACK_CHUNK_SIZE
 FIRST_CHUNK_BYTES: Final[int] = CHUNK_BYTES if native is None else native.FIRST_CHUNK_BYTES
 FRAME_HEADER_WORDS: Final = 10  # CPython 3.11-3.13, pycore_frame.h: FRAME_SPECIALS_SIZE, rounded up
-MAX_RESIDUE_SITES: Final = 1000
 
 
 class Ledger(Protocol):
     """Whoever charges memory to coroutines.
 
     Attributes:
-        own_bytes: what its own numbers take; no coroutine's.
+        exact: every block is counted as it comes and goes.
     """
 
-    own_bytes: int
+    exact: bool
 
-    def settle(self, tally: Tally) -> None:
-        """`tally`'s owner has just run: charge it with what has changed since the last call."""
+    def refresh(self, coroutine: Coroutine) -> None:
+        """Bring its tally up to date, if it is not at each switch."""
 
-    def total(self) -> int:
-        """All the bytes that are accounted for, by the ledger's own sum."""
+    def trouble(self) -> str | None:
+        """Why the figures cannot be believed any more; None while all is well."""
+
+    def held(self) -> Held | None:
+        """All the heap that is accounted for; None if it cannot be told any more."""
+
+    def bookkeeping(self) -> Bookkeeping:
+        """What counting takes by itself."""
+
+    def residues(self) -> list[Residue]:
+        """What the dead have left, by spawn site."""
 
     def sites(self, coroutine: int | None, top: int) -> tuple[HeapSite, ...]:
         """The live heap by place of allocation, largest first."""
@@ -59,7 +69,7 @@ class Ledger(Protocol):
         """The live objects that a coroutine has allocated, by type, largest first."""
 
     def close(self) -> None:
-        """Stop tracing."""
+        """Stop counting."""
 
 
 class Memory:
@@ -69,10 +79,8 @@ class Memory:
         self._level = "counts"
         self._cost = ""
         self.ledger: Ledger | None = None
+        self.tracing: TracemallocLedger | None = None  # the ledger, if it is to be told of each switch
         self.schedulers: weakref.WeakSet[Any] = weakref.WeakSet()
-        self.outside = Tally()
-        self.dead = Tally()
-        self._residues: dict[Hashable, _Residue] = {}
 
     def level(self) -> str:
         """The level that is on: `off`, `counts`, `heap` or `sites`."""
@@ -83,6 +91,7 @@ class Memory:
 
         Raises:
             ValueError: no such level.
+            CoroutineError: heap cannot be counted in this process, because it runs several interpreters.
         """
         if level not in LEVELS:
             raise ValueError(f"no such level: {level!r} (one of {', '.join(LEVELS)})")
@@ -90,78 +99,79 @@ class Memory:
             return
         if self.ledger is not None:
             self.ledger.close()
-            self._install(None)
-        untraced_ns = _nanoseconds_per_allocation()
+            self.ledger = self.tracing = None
+            self._level, self._cost = "counts", ""
+        plain_ns = _nanoseconds_per_allocation()
         if level in {"heap", "sites"}:
-            self._count_from_zero()
-            ledger = TracemallocLedger(FRAMES_AT_SITES if level == "sites" else 1)
-            ledger.settle(self.outside)  # what somebody else had traced before
-            self._install(ledger)
-        self._cost = self._measure_cost(untraced_ns)
+            self._begin_to_count(level)
+        self._cost = self._measure_cost(plain_ns)
         self._level = level
 
-    def _install(self, ledger: Ledger | None) -> None:
-        self.ledger = ledger
+    def _begin_to_count(self, level: str) -> None:
+        schedulers = list(self.schedulers)
         if native is not None:
-            native.set_ledger(ledger)
-
-    def _count_from_zero(self) -> None:
-        self.outside, self.dead = Tally(), Tally()
-        self._residues.clear()
-        for scheduler in list(self.schedulers):
+            self.ledger = NativeLedger(schedulers)
+            return
+        for scheduler in schedulers:
             scheduler.reset_tallies()
+        ledger = TracemallocLedger(FRAMES_AT_SITES if level == "sites" else 1)
+        ledger.settle(ledger.outside)  # what somebody else had traced before
+        self.ledger = self.tracing = ledger
 
     def cost(self) -> str:
-        """What the level costs, as measured when it was set; empty when it costs nothing."""
-        return self._cost
+        """What the level costs, as measured when it was set, or why nothing can be counted; empty: nothing."""
+        trouble = None if self.ledger is None else self.ledger.trouble()
+        return self._cost if trouble is None else f"counting has ended, its figures are void: {trouble}"
 
     @property
     def exact(self) -> bool:
         """Whether heap figures are exact: counted block by block, and not read from tracemalloc at switches."""
-        return False
+        return native is not None if self.ledger is None else self.ledger.exact
 
     def traces_heap(self) -> bool:
-        """Whether heap figures are kept at this level."""
-        return self.ledger is not None
+        """Whether heap figures are kept at this level, and can be believed."""
+        return self.ledger is not None and self.ledger.trouble() is None
+
+    def held(self) -> Held | None:
+        """The whole heap that is counted, of the living, the dead and the rest; None below level `heap`."""
+        return None if self.ledger is None else self.ledger.held()
 
     def usage(self) -> int | None:
-        """Bytes that Python's allocators have handed out since tracing began; None below level `heap`."""
-        return None if self.ledger is None else self.ledger.total()
+        """Bytes that Python's allocators have handed out since counting began; None below level `heap`."""
+        held = self.held()
+        return None if held is None else held.total
 
     total = usage
 
     def held_by_coroutines(self) -> int:
         """The sum of the living accounts; 0 below level `heap`."""
-        total = self.usage()
-        if self.ledger is None or total is None:
-            return 0
-        return total - self.outside.heap_bytes - self.dead.heap_bytes - self.ledger.own_bytes
+        held = self.held()
+        return 0 if held is None else held.living
+
+    def bookkeeping(self) -> Bookkeeping | None:
+        """What counting takes by itself, outside of the heap; None below level `heap`."""
+        return None if self.ledger is None else self.ledger.bookkeeping()
+
+    def own_thread(self, *, own: bool = True) -> None:
+        """Say that this thread does nothing for the program: what it allocates is counted apart.
+
+        Args:
+            own: False takes it back.
+        """
+        if native is not None:
+            native.ledger_own_thread(own)
 
     def process(self) -> Process:
         """What the process holds: resident, unique and proportional set size."""
         return process_memory()
 
     def residues(self) -> tuple[Residue, ...]:
-        """What the dead left, by spawn site, largest first; at most `MAX_RESIDUE_SITES` sites are kept.
+        """What the dead left, by spawn site, largest first; of a thousand sites at most.
 
-        Cyclic garbage counts until the collector has run.
+        Cyclic garbage counts until the collector has run, as does what CPython keeps in its free lists.
         """
-        found = (
-            Residue(str(kept.site), kept.coroutines, kept.heap_bytes) for kept in self._residues.values()
-        )
+        found = [] if self.ledger is None else self.ledger.residues()
         return tuple(sorted(found, key=lambda residue: -residue.heap_bytes))
-
-    def bury(self, tally: Tally, site: Site | str) -> None:
-        """Close the tally of a coroutine that has ended; what is left on it becomes the site's residue."""
-        self.dead.heap_bytes += tally.heap_bytes
-        # A code object's own hash is computed anew each time, over all its constants.
-        key = site if isinstance(site, str) else (site.code.co_filename, site.code.co_name, site.instruction)
-        kept = self._residues.get(key)
-        if kept is None:
-            self._make_room()
-            kept = self._residues[key] = _Residue(site)
-        kept.coroutines += 1
-        kept.heap_bytes += tally.heap_bytes
 
     def sites(self, coroutine: int | None = None, top: int = 50) -> tuple[HeapSite, ...]:
         """The live heap by place of allocation, largest first, as allocated since level `sites` was set.
@@ -201,30 +211,12 @@ class Memory:
             raise CoroutineError(f"sites are not told at level {self._level}: call memory.set_level('sites')")
         return self.ledger
 
-    def _make_room(self) -> None:
-        if len(self._residues) >= MAX_RESIDUE_SITES:
-            del self._residues[min(self._residues, key=lambda key: abs(self._residues[key].heap_bytes))]
-
-    def _measure_cost(self, untraced_ns: float) -> str:
+    def _measure_cost(self, plain_ns: float) -> str:
         if self.ledger is None:
             return ""
-        ratio = _nanoseconds_per_allocation() / untraced_ns
-        tally, rounds = Tally(), 200
-        begin = time.perf_counter_ns()
-        for _ in range(rounds):
-            self.ledger.settle(tally)
-        settle_us = (time.perf_counter_ns() - begin) / rounds / 1000
-        self.outside.add(tally.heap_bytes)
-        return f"an allocation costs {ratio:.1f} x, a switch {settle_us:.1f}us more"
-
-
-class _Residue:
-    __slots__ = ("coroutines", "heap_bytes", "site")
-
-    def __init__(self, site: Site | str) -> None:
-        self.site = site
-        self.coroutines = 0
-        self.heap_bytes = 0
+        ratio = _nanoseconds_per_allocation() / plain_ns
+        switch = "nothing" if self.tracing is None else f"{_settling_us(self.tracing):.1f}us more"
+        return f"an allocation costs {ratio:.1f} x, a switch {switch}"
 
 
 memory: Final = Memory()
@@ -249,8 +241,22 @@ def stack_cost(frame: FrameType | None) -> tuple[int, int]:
 
 
 def _nanoseconds_per_allocation() -> float:
+    """The best of some rounds: on a busy machine any of them may be interrupted."""
     count = 500
+    best = float("inf")
+    for _ in range(5):
+        begin = time.perf_counter_ns()
+        kept = [bytearray(48) for _ in range(count)]
+        del kept
+        best = min(best, (time.perf_counter_ns() - begin) / count)
+    return max(1.0, best)
+
+
+def _settling_us(ledger: TracemallocLedger) -> float:
+    tally, rounds = Tally(), 200
     begin = time.perf_counter_ns()
-    kept = [bytearray(48) for _ in range(count)]
-    del kept
-    return max(1.0, (time.perf_counter_ns() - begin) / count)
+    for _ in range(rounds):
+        ledger.settle(tally)
+    elapsed_ns = time.perf_counter_ns() - begin
+    ledger.outside.add(tally.heap_bytes)
+    return elapsed_ns / rounds / 1000

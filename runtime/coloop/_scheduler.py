@@ -150,9 +150,10 @@ class Scheduler(Timing):
 
     def check_limits(self, me: Coroutine) -> None:
         """At a safe point of `me`: raise `MemoryLimitExceeded` if it, or all together, hold too much."""
-        if not memory.traces_heap():
+        if memory.ledger is None or not memory.traces_heap():
             return
         self.settle()
+        memory.ledger.refresh(me)
         if me._tally.crosses_limit():
             self._raise_about_limit(me, me._tally)
         if self.memory_limit is not None:
@@ -538,7 +539,7 @@ class Scheduler(Timing):
         worker = coroutine._greenlet
         if worker is None:
             return 0, 0
-        ledger = memory.ledger
+        ledger = memory.tracing
         if ledger is not None:
             self.settle()
             stack_cost(self.frame_of(coroutine))

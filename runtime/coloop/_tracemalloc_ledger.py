@@ -19,19 +19,33 @@ import ast
 import linecache
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from ._account import Tally
 from ._errors import CoroutineError
-from ._frames import OURS, short_path
-from ._heap_pictures import HeapSite, HeapStack, HeapType
+from ._frames import OURS, Site, short_path
+from ._heap_pictures import Bookkeeping, HeapSite, HeapStack, HeapType, Held, Outside, Residue
+
+if TYPE_CHECKING:
+    from ._coroutine import Coroutine
+
+MAX_RESIDUE_SITES: Final = 1000
 
 Place = tuple[str, int]  # a file and a line
 
 
 class TracemallocLedger:
-    """The differences of `tracemalloc.get_traced_memory()` from switch to switch."""
+    """The differences of `tracemalloc.get_traced_memory()` from switch to switch.
+
+    Attributes:
+        outside: the tally of what ran in no coroutine.
+        dead: that of all that have ended.
+        own_bytes: what its own numbers take; no coroutine's.
+    """
+
+    exact = False
 
     def __init__(self, frames: int) -> None:
         self._was_tracing = tracemalloc.is_tracing()
@@ -39,6 +53,8 @@ class TracemallocLedger:
             tracemalloc.start(frames)
         self._closed = False
         self._last_bytes = self.own_bytes = 0
+        self.outside, self.dead = Tally(), Tally()
+        self._residues: dict[Hashable, _Residue] = {}
 
     def settle(self, tally: Tally) -> None:
         """Charge the difference since the last settlement."""
@@ -55,9 +71,42 @@ class TracemallocLedger:
         self.own_bytes += now - self._last_bytes
         self._last_bytes = now
 
-    def total(self) -> int:
-        """What tracemalloc traces at this moment."""
-        return tracemalloc.get_traced_memory()[0]
+    def refresh(self, coroutine: Coroutine) -> None:
+        """Its tally is as of the last settlement."""
+
+    def trouble(self) -> str | None:
+        """None: nothing can be found out."""
+        return None
+
+    def held(self) -> Held:
+        """All that tracemalloc traces at this moment."""
+        total = tracemalloc.get_traced_memory()[0]
+        outside = self.outside.heap_bytes + self.own_bytes
+        return Held(total, total - outside - self.dead.heap_bytes, self.dead.heap_bytes, Outside(outside))
+
+    def bookkeeping(self) -> Bookkeeping:
+        """What tracemalloc takes."""
+        return Bookkeeping(tracemalloc.get_tracemalloc_memory(), 0, 0, 0, 0, 0)
+
+    def residues(self) -> list[Residue]:
+        """What the dead have left, by spawn site; at most `MAX_RESIDUE_SITES` sites are kept."""
+        return [Residue(str(kept.site), kept.coroutines, kept.heap_bytes) for kept in self._residues.values()]
+
+    def bury(self, tally: Tally, site: Site | str) -> None:
+        """Close the tally of a coroutine that has ended; what is left on it becomes the site's residue."""
+        self.dead.heap_bytes += tally.heap_bytes
+        # A code object's own hash is computed anew each time, over all its constants.
+        key = site if isinstance(site, str) else (site.code.co_filename, site.code.co_name, site.instruction)
+        kept = self._residues.get(key)
+        if kept is None:
+            self._make_room()
+            kept = self._residues[key] = _Residue(site)
+        kept.coroutines += 1
+        kept.heap_bytes += tally.heap_bytes
+
+    def _make_room(self) -> None:
+        if len(self._residues) >= MAX_RESIDUE_SITES:
+            del self._residues[min(self._residues, key=lambda key: abs(self._residues[key].heap_bytes))]
 
     def close(self) -> None:
         """Stop tracing, unless somebody else had started it."""
@@ -94,6 +143,15 @@ class TracemallocLedger:
         raise CoroutineError(
             f"heap of co#{coroutine} by type: this needs the native core, which is not there"
         )
+
+
+class _Residue:
+    __slots__ = ("coroutines", "heap_bytes", "site")
+
+    def __init__(self, site: Site | str) -> None:
+        self.site = site
+        self.coroutines = 0
+        self.heap_bytes = 0
 
 
 def refuse_one(coroutine: int | None) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from coloop import CoroutineError, go, memory, suspend
+from coloop import _tracemalloc_ledger as module
+from coloop._account import Tally
 from coloop._tracemalloc_ledger import TracemallocLedger
 
 UNMISTAKABLE = 1_234_567
@@ -80,3 +82,16 @@ def test_below_its_level_a_question_is_refused_in_one_line() -> None:
             ask()
     with pytest.raises(CoroutineError, match=r"^types are not told at level counts"):
         memory.types(1)
+
+
+def test_the_places_of_birth_that_are_kept_are_the_largest_and_not_without_end(
+    ledger: TracemallocLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_RESIDUE_SITES", 10)
+    for i in range(100):
+        tally = Tally()
+        tally.add(i if i % 2 else -i)
+        ledger.bury(tally, f"place {i}")
+    kept = ledger.residues()
+    assert {abs(found.heap_bytes) for found in kept} == set(range(90, 100))
+    assert ledger.dead.heap_bytes == sum(i if i % 2 else -i for i in range(100))
