@@ -61,6 +61,7 @@ class World:
         sockets: names of sockets.
         settings: names of settings.
         plugins: names of plugins.
+        marks: names of moments that were marked.
     """
 
     commands: CommandTable
@@ -71,6 +72,7 @@ class World:
     sockets: Callable[[], Iterable[str]] = tuple
     settings: Callable[[], Iterable[str]] = tuple
     plugins: Callable[[], Iterable[str]] = tuple
+    marks: Callable[[], Iterable[str]] = tuple
 
 
 class ShellCompleter(Completer):
@@ -179,6 +181,8 @@ def _values(command: Command, arg: Arg, word: str, world: World) -> Iterable[Can
             return _starting(word, world.settings())
         case ("plugin", "name"):
             return (*_starting(word, world.plugins(), "plugin"), *_paths(word))
+        case ("mark" | "diff", _):
+            return _starting(word, world.marks(), "mark")
         case ("heap", _):
             return (*_coroutines(word, world), *_starting(word, world.servers(), "server"))
     match arg.kind:

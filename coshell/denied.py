@@ -7,6 +7,8 @@ found once counts, whatever becomes of it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from coloop import Snapshot
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .shell import Shell
 
 _MEMORABLE: Final = (HeapGrowing.name, DiedUnseen.name)  # they need somebody who remembers
+LEAK: Final = "leak"  # it is not a coroutine's but a place's, and needs to have been watched
 
 
 class Denied:
@@ -38,14 +41,15 @@ class Denied:
         self._names = frozenset(names)
         self._refuse_unknown()
         self._found: dict[tuple[str, int], Finding] = {}
+        self._leaks: list[Leaked] = []
         self._monitor = Monitor(
             _ShellFacts(shell), lambda _: None, refresh_s=MIN_REFRESH_S, on_sample=self._take
         )
 
     @property
-    def found(self) -> list[Finding]:
-        """What they have found, each once for each coroutine."""
-        return list(self._found.values())
+    def found(self) -> list[Finding | Leaked]:
+        """What they have found, each once for each coroutine, and the leaks."""
+        return [*self._found.values(), *self._leaks]
 
     def __enter__(self) -> Self:
         self._monitor.start()
@@ -58,15 +62,19 @@ class Denied:
         pictures = self._shell.snapshot(MAX_PICTURES, stuck=True)
         self._add(findings(pictures.coroutines, BUILT_IN))
         self._add(findings(pictures.dead, [DiedUnseen(self._died_unseen)]))
+        if LEAK in self._names:
+            self._leaks = self._shell.bridge.call(partial(leaks_of, self._shell))
 
     def _refuse_unknown(self) -> None:
         lints = (*BUILT_IN, *self._shell.plugins.lints())
-        known = [*_MEMORABLE, *(lint.name for lint in lints)]
+        known = [LEAK, *_MEMORABLE, *(lint.name for lint in lints)]
         for name in sorted(self._names.difference(known)):
             hint = nearest(name, known)
             raise CommandError(f"no lint {name!r}{f', did you mean {hint!r}?' if hint else ''}")
 
     def _take(self) -> None:
+        if LEAK in self._names:
+            self._shell.watch.glance()
         if self._monitor.latest is not None:
             self._add(self._monitor.latest.findings)
 
@@ -77,6 +85,31 @@ class Denied:
 
     def _died_unseen(self, number: int) -> bool:
         return self._shell.failures.of(number) is not None
+
+
+@dataclass(frozen=True)
+class Leaked:
+    """A place where coroutines are born that leaks.
+
+    Attributes:
+        sentence: what leaks there.
+        lint: what `--deny` calls it.
+    """
+
+    sentence: str
+    lint: str = LEAK
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def leaks_of(shell: Shell) -> list[Leaked]:
+    """What was found to leak in the course of a run; in a coroutine."""
+    from .leaks.report import records
+
+    seen = shell.watch.now()
+    judged = records(seen.judged(), seen.looks)
+    return [Leaked(f"{leak.born}: {leak.because}") for leak in judged if leak.verdict == "LEAK"]
 
 
 class _ShellFacts(Facts):

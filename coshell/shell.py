@@ -31,6 +31,8 @@ from .evaluate import Interpreter
 from .failures import Failures
 from .finding import Finder
 from .herald import Herald
+from .leaks.marks import Marks
+from .leaks.watch import Watch
 from .lines import Line, classify
 from .namespace import Namespace
 from .output import Output
@@ -113,6 +115,8 @@ class Shell:
         things: what commands have opened, by name.
         terminal: the terminal, if there is one.
         monitor: what samples the scheduler, if anybody wants that.
+        watch: what remembers how heaps went on, and watches them when it is asked to.
+        marks: the moments that `mark` has named.
     """
 
     def __init__(
@@ -138,6 +142,8 @@ class Shell:
         self._finder = Finder(self.names, self.bound, self.things)
         self.terminal: Terminal | None = None
         self.monitor: Monitor | None = None
+        self.watch = Watch(self)
+        self.marks = Marks()
         self._herald = Herald(self.output, self.failures, lambda: self.settings.ascii, _lines_in)
         self.bridge = self._new_bridge()
         self._level_before = coloop.memory.level()
@@ -271,6 +277,7 @@ class Shell:
             return self.result_of(error, kind)
         finally:
             self.output.flush()
+            self.watch.glance()
 
     def _run_line(self, found: Line, source: str) -> Result:
         match found.kind:
@@ -378,9 +385,9 @@ class Shell:
 
     # -- what is there -----------------------------------------------------------------------------
 
-    def snapshot(self, limit: int | None = None, *, stuck: bool = False) -> Snapshot:
+    def snapshot(self, limit: int | None = None, *, dead: bool = True, stuck: bool = False) -> Snapshot:
         """A picture of the scheduler, also while a coroutine holds it."""
-        return self.bridge.scheduler.snapshot(limit, stuck=stuck)
+        return self.bridge.scheduler.snapshot(limit, dead=dead, stuck=stuck)
 
     @property
     def scheduler(self) -> Scheduler:

@@ -27,10 +27,10 @@ from .keys import Desk, Gesture, Typed, bindings
 from .lines import Line, LineError
 from .monitor import MAX_PICTURES, Monitor, Sample
 from .nc import Conversation, NcOptions
+from .sampling import ShellFacts, residues
 from .shell import Result, Shell
 from .text import plural
 from .toolbar import fragments
-from .watch import ShellFacts, residues
 
 if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -63,7 +63,7 @@ class Seat:
             _Facts(shell),
             shell.notice,
             refresh_s=shell.settings.refresh,
-            on_sample=self._redraw,
+            on_sample=self._sampled,
             residues=residues,
         )
         self._history = open_history(os.environ, "history", shell.notice)
@@ -225,7 +225,9 @@ class Seat:
     def _bar(self) -> StyleAndTextTuples:
         return [*fragments(self._monitor.latest, self.width, ascii_only=self._shell.settings.ascii)]
 
-    def _redraw(self) -> None:
+    def _sampled(self) -> None:
+        """On the monitor's thread."""
+        self._shell.watch.glance()
         self._prompt.refresh()
 
     def _classify(self, line: str) -> Line:
@@ -260,6 +262,7 @@ def world_of(shell: Shell) -> World:
         sockets=lambda: _named(shell, "recv"),
         settings=setting_names,
         plugins=lambda: [record.name for record in shell.plugins.records()],
+        marks=lambda: tuple(shell.marks),
     )
 
 

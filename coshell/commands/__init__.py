@@ -9,7 +9,7 @@ from coshell.command import Command
 
 def built_in() -> Iterator[Command]:
     """All of them."""
-    from . import coroutines, looking, memory, netcat, network, pictures, session, status
+    from . import coroutines, leaking, looking, memory, netcat, network, pictures, session, status
 
-    for module in (session, status, coroutines, looking, network, netcat, memory, pictures):
+    for module in (session, status, coroutines, looking, network, netcat, memory, leaking, pictures):
         yield from module.COMMANDS

@@ -20,9 +20,9 @@ from coshell.pictures.heap_stacks import Names, Stacks, live_stacks, names_of
 from coshell.pictures.plot import Plot, Plotted, lines_of
 from coshell.pictures.speedscope import speedscope
 from coshell.pictures.timeline import Timeline, Trace
+from coshell.sampling import watched
 from coshell.text import plural, printable
 from coshell.values import Bytes, Count
-from coshell.watch import watched
 
 if TYPE_CHECKING:
     from coshell.shell import Shell

@@ -88,6 +88,7 @@ from ._snapshot import Snapshot as Snapshot
 from ._snapshot import SocketPicture as SocketPicture
 from ._snapshot import TlsPicture as TlsPicture
 from ._socket import Socket as Socket
+from ._spawn_sites import SpawnSite as SpawnSite
 from ._sync import Event as Event
 from ._threads import to_thread as to_thread
 from ._timeouts import timeout as timeout

@@ -18,13 +18,13 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Final
 
 from ._address import Address, AddressLike
 from ._coroutine import Coroutine, default_name
 from ._errors import Closed, TooManyCoroutines
-from ._frames import calling_site
+from ._frames import Site, calling_site
 from ._kernel import OUT_OF_RESOURCES, reason
 from ._listener import Listener, listen
 from ._scheduler import current_scheduler
@@ -95,6 +95,7 @@ class Server:
         self._listener = listener
         self._scheduler = current_scheduler()
         self._site = calling_site()
+        self._birth: tuple[Handler, Site | None] = (handler, _first_line(handler))
         self._connections: dict[Coroutine, Socket] = {}
         self._stopping = Event()
         self._emptied = Event()
@@ -207,12 +208,20 @@ class Server:
             return
         name = f"{self.name}/c{self.accepted + 1}"
         try:
-            self._scheduler.go(self._converse, (connection, self.handler), name=name, spawned_at=self._site)
+            self._scheduler.go(
+                self._converse, (connection, self.handler), name=name, spawned_at=self._birthplace()
+            )
         except TooManyCoroutines as error:
             self._reject(connection, str(error))
         except BaseException:
             connection.abandon()
             raise
+
+    def _birthplace(self) -> Site | None:
+        """The handler's first line: of servers started in one place, each handler has a place of its own."""
+        if self._birth[0] is not self.handler:
+            self._birth = (self.handler, _first_line(self.handler))
+        return self._birth[1] or self._site
 
     def _reject(self, connection: Socket, why: str) -> None:
         self.rejected += 1
@@ -337,6 +346,12 @@ def serve(
 def _was_left(connection: Socket, error: Exception) -> bool:
     """Whether a handler failed because its peer has gone, or because its connection was closed."""
     return isinstance(error, (ConnectionError, Closed)) and (connection.closed or connection.peer_gone)
+
+
+def _first_line(handler: Handler) -> Site | None:
+    """Where a handler begins; None if it is not written in Python, or is made of another one."""
+    code = getattr(handler, "__code__", None)
+    return Site(code, 0) if isinstance(code, CodeType) else None
 
 
 def _connection_limit(asked: int | None) -> int | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from coshell.commands.pictures import COMMANDS
-from coshell.watch import watched
+from coshell.sampling import watched
 from tests.shell.sessions import Session, check_example, check_json, hogged_session, hogging, session
 
 HELD_BYTES = 5_000_000

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from coshell import watch
-from coshell.watch import residues, watched
+from coshell import sampling
+from coshell.sampling import residues, watched
 from tests.shell.sessions import session
 
 
@@ -48,5 +48,5 @@ def test_residues_are_read_again_when_a_coroutine_ends_meanwhile(monkeypatch: py
                 raise answer
             return answer
 
-    monkeypatch.setattr(watch, "memory", Memory)
+    monkeypatch.setattr(sampling, "memory", Memory)
     assert residues() == ("left",)

@@ -1,0 +1,196 @@
+"""Looking: once in passing, or thoroughly, behind a full collection that tells what only it could free.
+
+What a full collection frees is more than garbage: it also empties CPython's free lists, and those of a busy server
+hold hundreds of kilobytes. So they are emptied first, by a collection that finds nothing because all objects
+are frozen meanwhile. What goes after that is garbage to the byte, and each place's own where the ledger is
+exact. It goes in two steps: at first the collector keeps what it finds (`gc.DEBUG_SAVEALL`), so that it can be
+asked for its types.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from coloop import CoroutineError, SocketPicture, SpawnSite, memory
+
+from .look import Look, heap_of
+
+if TYPE_CHECKING:
+    from coshell.shell import Shell
+
+SHELL_ID: Final = 1
+MAX_TYPES: Final = 4
+MAX_NAMES: Final = 2000
+MAX_PLACES: Final = 200
+_TYPED: Final = re.compile(r"<co:\d+>:\d+ in go$")
+_DULL_TYPES: Final = frozenset({"dict", "list", "tuple", "cell", "function", "frame", "method", "set"})
+
+
+class Looker:
+    """Looks at a shell's coroutines; remembers what it has itself made the collector find."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+        self._found_by_us = 0
+        self._names: dict[str, str] = {}
+
+    def glance(self) -> Look:
+        """What is to be seen in passing; from any thread, a microsecond a coroutine."""
+        begin = perf_counter()
+        return Look(
+            at_s=self._shell.scheduler.clock.now(),
+            sites=self._by_site(),
+            exact=memory.exact,
+            found_unasked=self._found_unasked(),
+            total_bytes=memory.total(),
+            pause_s=perf_counter() - begin,
+        )
+
+    def look(self) -> Look:
+        """What is left behind a full collection; in a coroutine. Nobody else runs meanwhile."""
+        begin = perf_counter()
+        found_before = _found_ever()
+        unasked = self._found_unasked()
+        _empty_free_lists()
+        before, total_before = self._by_site(), memory.total()
+        kept = _collect_keeping()
+        types, objects = _types_of(kept), len(kept)
+        kept.clear()
+        gc.collect()
+        self._found_by_us += _found_ever() - found_before
+        sites, total = self._by_site(), memory.total()
+        freed = _freed(before, sites)
+        return Look(
+            at_s=self._shell.scheduler.clock.now(),
+            sites=sites,
+            exact=memory.exact,
+            collected=True,
+            garbage={site: size for site, size in freed.items() if size > 0} if memory.exact else {},
+            garbage_bytes=max(0, (total_before or 0) - (total or 0)),
+            garbage_objects=objects,
+            garbage_types=types,
+            found_unasked=unasked,
+            total_bytes=total,
+            unattended=_unattended(self._shell.snapshot(0).sockets),
+            places=_places(),
+            pause_s=perf_counter() - begin,
+        )
+
+    def _by_site(self) -> Mapping[str, SpawnSite]:
+        return by_command(memory.spawn_sites(), self._names)
+
+    def _found_unasked(self) -> int:
+        return _found_ever() - self._found_by_us
+
+
+def by_command(lines: Iterable[SpawnSite], names: dict[str, str]) -> dict[str, SpawnSite]:
+    """The lines by place; all `go` commands that start the same function are one place, `go work()`.
+
+    Each line that is typed is a place of its own, and whoever repeats an experiment types it again.
+
+    Args:
+        lines: what was born where.
+        names: what those are called whom nobody remembers any more; is added to.
+    """
+    found: dict[str, SpawnSite] = {}
+    for line in lines:
+        site = line.site
+        if _TYPED.match(site):
+            if line.function and len(names) < MAX_NAMES:
+                names[site] = line.function
+            name = line.function or names.get(site, "")
+            site = f"go {name}()" if name else site
+            line = line._replace(site=site, function=name)  # noqa: PLW2901 - it has been told of more
+        found[site] = added(found[site], line) if site in found else line
+    return found
+
+
+def added(one: SpawnSite, other: SpawnSite) -> SpawnSite:
+    """Two places as one."""
+    return SpawnSite(
+        site=one.site,
+        function=one.function or other.function,
+        live=one.live + other.live,
+        finished=one.finished + other.finished,
+        spawned=one.spawned + other.spawned,
+        waiting=one.waiting + other.waiting,
+        first_id=min(one.first_id, other.first_id) or max(one.first_id, other.first_id),
+        live_bytes=_sum(one.live_bytes, other.live_bytes),
+        residue_bytes=_sum(one.residue_bytes, other.residue_bytes),
+        residue_blocks=_sum(one.residue_blocks, other.residue_blocks),
+        oldest_s=max(one.oldest_s, other.oldest_s),
+        parked=one.parked + other.parked,
+        defers=one.defers + other.defers,
+    )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def _found_ever() -> int:
+    return sum(generation["collected"] for generation in gc.get_stats())
+
+
+def _freed(before: Mapping[str, SpawnSite], after: Mapping[str, SpawnSite]) -> Counter[str]:
+    """By how much each place holds less than before."""
+    return Counter(
+        {site: heap_of(line) - heap_of(after[site]) for site, line in before.items() if site in after}
+    )
+
+
+def _empty_free_lists() -> None:
+    """Only a full collection does that. If the user has frozen objects, they must stay so, and little is lost."""
+    if gc.get_freeze_count():
+        return
+    gc.freeze()
+    try:
+        gc.collect()
+    finally:
+        gc.unfreeze()
+
+
+def _collect_keeping() -> list[Any]:
+    """Collect, and keep the garbage instead of freeing it; its finalizers have run."""
+    before = len(gc.garbage)
+    flags = gc.get_debug()
+    gc.set_debug(flags | gc.DEBUG_SAVEALL)
+    try:
+        gc.collect()
+    finally:
+        gc.set_debug(flags)
+    kept = gc.garbage[before:]
+    del gc.garbage[before:]
+    return kept
+
+
+def _types_of(garbage: list[Any]) -> tuple[str, ...]:
+    """The types of most of it; those that are in every cycle only if there are no others."""
+    names = Counter(str(type.__dict__["__name__"].__get__(type(found))) for found in garbage)
+    telling = [name for name, _ in names.most_common() if name not in _DULL_TYPES]
+    return tuple(telling[:MAX_TYPES] or [name for name, _ in names.most_common(MAX_TYPES)])
+
+
+def _unattended(sockets: tuple[SocketPicture, ...]) -> dict[str, int]:
+    """Open connections at which nobody waits; what is held at the prompt waits for its user."""
+    found: Counter[str] = Counter()
+    for held in sockets:
+        if held.role in {"server", "client"} and held.state == "open" and held.owner != SHELL_ID:
+            if held.reader is None and held.writer is None:
+                found[f"server {held.local}" if held.role == "server" else f"client of {held.peer}"] += 1
+    return dict(found)
+
+
+def _places() -> dict[str, int]:
+    """Live heap by the line that allocated it, where that is known."""
+    if memory.level() != "sites":
+        return {}
+    try:
+        return {place.site: place.heap_bytes for place in memory.sites(top=MAX_PLACES)}
+    except CoroutineError:
+        return {}

@@ -1,0 +1,121 @@
+"""Somebody has to have looked before: in passing after every line, at the prompt twice a second, or for a while now.
+
+A glance is cheap, but not free: with a hundred thousand coroutines it takes a tenth of a second. So it is left
+out as long as the last one's cost has not been earned, and what it remembers is bounded. Who wants to know
+more exactly has the coroutines watched for a while, with a full collection at every look.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+import coloop
+from coloop import NotRunning, memory
+
+from .history import History
+from .holding import holder_of
+from .look import Look
+from .looking import SHELL_ID, Looker
+from .suspects import Suspect, census, suspects
+from .verdict import Judged, judge, too_few
+
+if TYPE_CHECKING:
+    from coshell.shell import Shell
+
+LOOKS: Final = 12
+USUAL_WINDOW_S: Final = 10.0
+FREE_GLANCE_S: Final = 0.001
+EARNED: Final = 20  # a glance may take so small a part of the time
+OWN_PLACES: Final = ("bridge.py:",)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was seen.
+
+    Attributes:
+        looks: in their order.
+        suspects: the containers that grew; nobody knows when they were not watched.
+        left_out: the places of the shell's own coroutines.
+    """
+
+    looks: tuple[Look, ...]
+    suspects: tuple[Suspect, ...]
+    left_out: frozenset[str]
+
+    def judged(self) -> list[Judged]:
+        """The verdicts, worst first."""
+        return judge(self.looks, self.left_out)
+
+
+class Watch:
+    """Watches a shell's coroutines.
+
+    Args:
+        shell: whose; it need not have been started yet.
+        now: real time in seconds.
+    """
+
+    def __init__(self, shell: Shell, now: Callable[[], float] = perf_counter) -> None:
+        self._shell = shell
+        self._looker = Looker(shell)
+        self._now = now
+        self._earned_at = -math.inf
+        self.history = History()
+
+    def glance(self) -> None:
+        """Look in passing, if it is time to; from any thread."""
+        begin = self._now()
+        if begin < self._earned_at or not memory.traces_heap():
+            return
+        try:
+            self.history.add(self._looker.glance())
+        except NotRunning:
+            return
+        took_s = self._now() - begin
+        if took_s > FREE_GLANCE_S:
+            self._earned_at = begin + EARNED * took_s
+
+    def look(self) -> Look:
+        """One look, behind a full collection; in a coroutine."""
+        return self._looker.look()
+
+    def now(self) -> Watched:
+        """What was seen so far, and a look at this moment; in a coroutine."""
+        looks = (*self.history, self._looker.look())
+        return Watched(looks, (), self._left_out())
+
+    def knows_too_little(self) -> bool:
+        """Whether what was seen so far decides nothing."""
+        return too_few((*self.history,)) or _nothing_happened(tuple(self.history))
+
+    def watch(self, window_s: float) -> Watched:
+        """Look for a while; in a coroutine, on the scheduler's clock. Nobody runs during each look."""
+        begun = self._shell.scheduler.spawned
+        looks, censuses = [self._looker.look()], [census()]
+        for place in range(1, LOOKS):
+            coloop.sleep(window_s / (LOOKS - 1))
+            looks.append(self._looker.look())
+            if place == LOOKS // 2:
+                censuses.append(census())
+        grown = suspects(
+            censuses,
+            self._shell.scheduler,
+            begun,
+            lambda container: holder_of(self._shell, container),
+            (looks, censuses),
+        )
+        return Watched(tuple(looks), tuple(grown), self._left_out())
+
+    def _left_out(self) -> frozenset[str]:
+        me = self._shell.scheduler.coroutine(SHELL_ID)
+        own = {line.site for line in memory.spawn_sites() if line.site.startswith(OWN_PLACES)}
+        return frozenset(own | ({me.spawned_at} if me is not None else set()))
+
+
+def _nothing_happened(looks: tuple[Look, ...]) -> bool:
+    return looks[-1].at_s == looks[0].at_s and looks[-1].finished == looks[0].finished
