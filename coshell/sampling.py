@@ -50,7 +50,7 @@ def residues() -> Iterable[Residue]:
 
 
 def watched(shell: Shell, refresh_s: float | None = None) -> Monitor:
-    """The monitor of a shell; one is started if there is none, and ends with the shell.
+    """The monitor of a shell; one is started if there is none, says nothing, and ends with the shell.
 
     Args:
         shell: started.
@@ -58,6 +58,6 @@ def watched(shell: Shell, refresh_s: float | None = None) -> Monitor:
     """
     if shell.monitor is None:
         every_s = shell.settings.refresh if refresh_s is None else refresh_s
-        shell.monitor = Monitor(ShellFacts(shell), shell.notice, refresh_s=every_s, residues=residues)
+        shell.monitor = Monitor(ShellFacts(shell), lambda _: None, refresh_s=every_s, residues=residues)
         shell.monitor.start()
     return shell.monitor

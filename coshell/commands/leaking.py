@@ -117,7 +117,9 @@ def diff(shell: Shell, before: str, after: str | None) -> Listing[Change]:
     last = _mark_now(shell, _NOW) if after in {None, _NOW} else _find_mark(shell, after or "")
     if first.at_s > last.at_s:
         raise CommandError(f"diff: {first.name} was set after {last.name}: diff {last.name} {first.name}")
-    levels = "" if first.level == last.level else f"; heaps began anew: level {first.level}, then {last.level}"
+    levels = (
+        "" if first.level == last.level else f"; heaps began anew: level {first.level}, then {last.level}"
+    )
     below = f"{first.name} to {last.name}: {elapsed(first, last)}{levels}"
     return listing(shell, changes(first, last, _COUNTS), COLUMNS, [printable(below, keep="")])
 

@@ -216,9 +216,13 @@ class Leaks(Listing[Leak]):
         if last.total_bytes is None:
             lines.append("heaps are not counted at this level: set level heap")
         elif not last.exact:
-            lines.append("~ by differences at switches: without the native ledger nobody knows who freed what")
+            lines.append(
+                "~ by differences at switches: without the native ledger nobody knows who freed what"
+            )
         longest = max((look.pause_s for look in collected), default=0.0)
-        lines.append(f"not judged: the shell's own; each look stopped everybody for up to {Duration(longest)}")
+        lines.append(
+            f"not judged: the shell's own; each look stopped everybody for up to {Duration(longest)}"
+        )
         return lines
 
 
@@ -233,13 +237,13 @@ def _wrapped(lines: Iterable[str], width: int) -> list[str]:
 
 def _suspect_text(suspect: Suspect) -> str:
     who = suspect.held_by or "held by nobody that has a name"
-    dead = f", of which {suspect.dead} are {suspect.what} of coroutines that have ended" if suspect.dead else ""
+    dead = (
+        f", of which {suspect.dead} are {suspect.what} of coroutines that have ended" if suspect.dead else ""
+    )
     return f"{who}  {suspect.kind}, {suspect.items:,} items, {suspect.grown:,} of them new{dead}"
 
 
-def records(
-    judged: Iterable[Judged], looks: Sequence[Look], suspects: Sequence[Suspect] = ()
-) -> list[Leak]:
+def records(judged: Iterable[Judged], looks: Sequence[Look], suspects: Sequence[Suspect] = ()) -> list[Leak]:
     """Verdicts with their evidence."""
     judged = list(judged)
     guilty = [one for one in judged if one.verdict == LEAK and one.kind not in {"parked", "connections"}]
@@ -362,9 +366,7 @@ def growing_places(looks: Sequence[Look]) -> list[tuple[str, int, int]]:
     return sorted(found, key=lambda entry: -entry[2])
 
 
-def _allocated(
-    one: Judged, guilty: Sequence[Judged], rising: Sequence[tuple[str, int, int]]
-) -> str | None:
+def _allocated(one: Judged, guilty: Sequence[Judged], rising: Sequence[tuple[str, int, int]]) -> str | None:
     if one not in guilty or not rising:
         return None
     near = [place for place, _, size in rising if abs(size - one.growth) <= SAME_SIZE * one.growth]

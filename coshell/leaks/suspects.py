@@ -81,13 +81,12 @@ def suspects(
     grown = [
         (len(container) - censuses[0].get(id(container), 0), container)
         for container in _containers()
-        if id(container) not in ours and _rises([*(one.get(id(container), 0) for one in censuses), len(container)])
+        if id(container) not in ours
+        and _rises([*(one.get(id(container), 0) for one in censuses), len(container)])
     ]
     grown.sort(key=lambda pair: -pair[0])
     dead = _Dead(scheduler, born_from)
-    return [
-        dead.suspect(container, size, name_of(container)) for size, container in grown[:MAX_SUSPECTS]
-    ]
+    return [dead.suspect(container, size, name_of(container)) for size, container in grown[:MAX_SUSPECTS]]
 
 
 def _rises(lengths: list[int]) -> bool:

@@ -34,7 +34,9 @@ SURE: Final = 0.95
 LEAST_GROWTH_BYTES: Final = 1024
 LEAST_LIVING_BYTES: Final = 4096
 KEPT_DEAD: Final = 256  # the runtime remembers so many, and their names are their spawner's
-HANDLE_BYTES: Final = 512  # without the native ledger a handle's end is credited to somebody else than its spawner
+HANDLE_BYTES: Final = (
+    512  # without the native ledger a handle's end is credited to somebody else than its spawner
+)
 CYCLE_DUST_BYTES: Final = 64
 LEAST_CYCLE_BYTES: Final = 1024
 LEAST_PARKED: Final = 5
@@ -84,12 +86,7 @@ def judge(looks: Sequence[Look], left_out: Collection[str] = ()) -> list[Judged]
     if len(looks) < 2:
         return []
     looks = shared(looks, left_out)
-    judged = [
-        one
-        for site in looks[-1].sites
-        if site not in left_out
-        for one in _Place(site, looks).judged()
-    ]
+    judged = [one for site in looks[-1].sites if site not in left_out for one in _Place(site, looks).judged()]
     judged += _connections(looks)
     return sorted(judged, key=_severity)
 
@@ -299,9 +296,7 @@ def _connections(looks: Sequence[Look]) -> list[Judged]:
         seconds = looks[-1].at_s - looks[0].at_s
         told = f"{count:,} connections of {owner} are open, nobody reads or writes there, and ever more are"
         slope = found.growth / seconds if seconds > 0 else 0.0
-        judged.append(
-            Judged(LEAK, "connections", "", None, found, found.growth, 0, None, slope, None, told)
-        )
+        judged.append(Judged(LEAK, "connections", "", None, found, found.growth, 0, None, slope, None, told))
     return judged
 
 

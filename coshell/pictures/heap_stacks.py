@@ -23,7 +23,7 @@ Names: TypeAlias = Callable[[int], str]
 
 # Frames tell the file without its folder. Those of the runtime begin with a low line.
 _MACHINERY: Final = re.compile(r"(?:_\w+|bridge|call|evaluate|shell|step_runner|batch|threading)\.py:")
-_OURS: Final = re.compile(r"heap_stacks\.py:")
+_OURS: Final = re.compile(r"(?:heap_stacks|_tracemalloc_ledger)\.py:")
 
 
 class Stack(NamedTuple):
