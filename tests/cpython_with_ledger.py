@@ -3,7 +3,7 @@
     python tests/cpython_with_ledger.py [--level sites] [test_dict ...]
 
 Not part of the suite: it takes minutes. Each process ends with a walk of the map of blocks, which must agree with the
-counters; the results are gathered at the end. The VSOCK cases hang on some virtual machines, ledger or not.
+counters; the results are gathered at the end. At level `sites` the place of every block is noted. The VSOCK cases hang on some virtual machines, ledger or not.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if not sys.flags.isolated:
         pass
     else:
         try:
-            memory.set_level(os.environ["LEDGER_LEVEL"])
+            memory.set_level(os.environ["LEDGER_LEVEL"], exact=True)
             atexit.register(audit)
         except CoroutineError:
             pass
