@@ -9,7 +9,8 @@ from coshell.command import Command
 
 def built_in() -> Iterator[Command]:
     """All of them."""
-    from . import coroutines, leaking, looking, memory, netcat, network, pictures, session, status
+    from . import coroutines, leaking, looking, memory, netcat, network, pictures, refs, session, status
 
-    for module in (session, status, coroutines, looking, network, netcat, memory, leaking, pictures):
+    own = (session, status, coroutines, looking, network, netcat, memory, leaking, refs, pictures)
+    for module in own:
         yield from module.COMMANDS

@@ -146,8 +146,7 @@ COMMANDS: Final = (
         ),
         (
             "leaks",
-            "set clock virtual\ncache = []\ndef leak():\n    while True:\n        cache.append(bytearray(4096))\n"
-            "        sleep(0.1)\n\ngo leak() --name leaky\nleaks --window 10s",
+            "set clock virtual\ncache = []\ngo:\n    while True:\n        cache.append([0] * 500); sleep(0.1)\n\nleaks --window 10s",
             "leaks --format tracker",
         ),
         show=_leaks_lines,

@@ -1,19 +1,25 @@
 """What was seen while nobody asked, so that whoever asks gets an answer at once.
 
-The looks are thinned out as they grow old: when there are too many, every other one of the older half goes.
-So a fixed number of them covers a minute as well as a day, and the ends are never lost.
+So many looks are kept and no more, evenly from the first to the last: when there are too many, every other
+one goes, and from then on only every other one is kept that comes. So they cover a minute as well as a day.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from sys import getsizeof
-from typing import Final
+from typing import Final, NamedTuple
 
 from .look import Look
 
 MAX_LOOKS: Final = 60
 MAX_BYTES: Final = 2 * 1024 * 1024
+
+
+class _Kept(NamedTuple):
+    number: int
+    look: Look
+    size: int
 
 
 class History:
@@ -25,42 +31,40 @@ class History:
     """
 
     def __init__(self, max_looks: int = MAX_LOOKS, max_bytes: int = MAX_BYTES) -> None:
-        self._looks: list[Look] = []
         self._max_looks = max_looks
         self._max_bytes = max_bytes
-        self._sizes: list[int] = []
+        self._kept: list[_Kept] = []
+        self._seen = 0
+        self._stride = 1
 
     def add(self, look: Look) -> None:
         """Remember a look; what came before another level of accounting, or a clock of another scheduler, goes."""
-        if self._looks and not _continues(self._looks[-1], look):
+        if self._kept and not _continues(self._kept[-1].look, look):
             self.clear()
-        self._looks.append(look)
-        self._sizes.append(_size_of(look))
-        while len(self._looks) > 2 and (len(self._looks) > self._max_looks or self.bytes > self._max_bytes):
-            self._thin_out()
+        if self._kept and self._kept[-1].number % self._stride:
+            del self._kept[-1]  # it was there for being the last
+        self._kept.append(_Kept(self._seen, look, _size_of(look)))
+        self._seen += 1
+        while len(self._kept) > 2 and (len(self._kept) > self._max_looks or self.bytes > self._max_bytes):
+            self._stride *= 2
+            *before, last = self._kept
+            self._kept = [*(kept for kept in before if kept.number % self._stride == 0), last]
 
     def clear(self) -> None:
         """Forget all."""
-        self._looks.clear()
-        self._sizes.clear()
+        self._kept.clear()
+        self._seen, self._stride = 0, 1
 
     @property
     def bytes(self) -> int:
         """What the looks take, by a rough count."""
-        return sum(self._sizes)
-
-    def _thin_out(self) -> None:
-        """Every other one of the older half, but not the first."""
-        half = max(2, len(self._looks) // 2)
-        kept = [place for place in range(len(self._looks)) if place >= half or place % 2 == 0]
-        self._looks = [self._looks[place] for place in kept]
-        self._sizes = [self._sizes[place] for place in kept]
+        return sum(kept.size for kept in self._kept)
 
     def __len__(self) -> int:
-        return len(self._looks)
+        return len(self._kept)
 
     def __iter__(self) -> Iterator[Look]:
-        return iter(list(self._looks))
+        return iter([kept.look for kept in self._kept.copy()])
 
 
 def _continues(before: Look, after: Look) -> bool:

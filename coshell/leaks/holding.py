@@ -1,23 +1,20 @@
-"""Who holds a container: the name under which it can be reached, if it is one that somebody would type."""
+"""Who holds a container that grew: the way to it from a name that somebody would type, as `refs` finds it."""
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from coshell.refs.links import INSIDE
+from coshell.refs.search import chains
 
 if TYPE_CHECKING:
     from coshell.shell import Shell
 
+LIMIT_S: Final = 1.0
+
 
 def holder_of(shell: Shell, container: Any) -> str:
-    """`__main__.cache`, or nothing."""
-    for name, value in list(shell.names.items()):
-        if value is container and name in shell.bound:
-            return f"__main__.{name}"
-    for module in list(sys.modules.values()):
-        if isinstance(module, ModuleType):
-            for name, value in list(vars(module).items()):
-                if value is container:
-                    return f"{module.__name__}.{name}"
-    return ""
+    """`__main__.cache`, or nothing; on the scheduler's thread."""
+    chain = chains(shell, container, 0, 1, LIMIT_S)[0]
+    links = "".join(link.at if link.at[:1] in {".", "["} else f" -> {link.at}" for link in chain.chain)
+    return f"{chain.root}{links}".removesuffix(f" -> {INSIDE}") if chain.root else ""

@@ -23,10 +23,12 @@ class Look:
         collected: whether it was taken behind a full collection.
         garbage: what that collection has freed of each place's accounts, where that is known exactly.
         garbage_bytes: all that it has freed; free lists do not count.
+        spare_bytes: what CPython had kept for later in its free lists, and gave back for this look.
         garbage_objects: how many objects that were.
         garbage_types: the types of most of them.
         found_unasked: objects that the collector has ever found when nobody asked it to.
         total_bytes: all that the ledger counts; None below level `heap`.
+        outside_bytes: what of that was allocated in no coroutine.
         unattended: open connections that nobody reads from and nobody writes to, by who made them.
         places: live heap by place of allocation, at level `sites`.
         pause_s: for how long nobody ran because of this look.
@@ -38,10 +40,12 @@ class Look:
     collected: bool = False
     garbage: Mapping[str, int] = field(default_factory=dict)
     garbage_bytes: int = 0
+    spare_bytes: int = 0
     garbage_objects: int = 0
     garbage_types: tuple[str, ...] = ()
     found_unasked: int = 0
     total_bytes: int | None = None
+    outside_bytes: int = 0
     unattended: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[str, int] = field(default_factory=dict)
     pause_s: float = 0.0

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from coshell.shell import Shell
 
 SHELL_ID: Final = 1
+OWN_GARBAGE_BYTES: Final = 1024  # what tracemalloc's own figures leave in doubt
+MAX_IMMORTALS: Final = 2000  # CPython 3.12 freezes those that never die, some four hundred
 MAX_TYPES: Final = 4
 MAX_NAMES: Final = 2000
 MAX_PLACES: Final = 200
@@ -42,12 +44,14 @@ class Looker:
     def glance(self) -> Look:
         """What is to be seen in passing; from any thread, a microsecond a coroutine."""
         begin = perf_counter()
+        held = memory.held()
         return Look(
             at_s=self._shell.scheduler.clock.now(),
             sites=self._by_site(),
             exact=memory.exact,
             found_unasked=self._found_unasked(),
-            total_bytes=memory.total(),
+            total_bytes=None if held is None else held.total,
+            outside_bytes=0 if held is None else sum(held.outside),
             pause_s=perf_counter() - begin,
         )
 
@@ -56,14 +60,19 @@ class Looker:
         begin = perf_counter()
         found_before = _found_ever()
         unasked = self._found_unasked()
-        _empty_free_lists()
-        before, total_before = self._by_site(), memory.total()
+        total_at_first = memory.total() or 0
+        total_emptied = _emptied_total()
+        before = self._by_site()
+        total_before = _emptied_total()
         kept = _collect_keeping()
+        total_kept = memory.total() or 0
         types, objects = _types_of(kept), len(kept)
+        total_to_free = _emptied_total()
         kept.clear()
         gc.collect()
+        garbage_bytes = total_before - total_kept + total_to_free - (memory.total() or 0)
         self._found_by_us += _found_ever() - found_before
-        sites, total = self._by_site(), memory.total()
+        sites, held = self._by_site(), memory.held()
         freed = _freed(before, sites)
         return Look(
             at_s=self._shell.scheduler.clock.now(),
@@ -71,11 +80,13 @@ class Looker:
             exact=memory.exact,
             collected=True,
             garbage={site: size for site, size in freed.items() if size > 0} if memory.exact else {},
-            garbage_bytes=max(0, (total_before or 0) - (total or 0)),
+            garbage_bytes=garbage_bytes if objects or garbage_bytes > OWN_GARBAGE_BYTES else 0,
+            spare_bytes=max(0, total_at_first - total_emptied),
             garbage_objects=objects,
             garbage_types=types,
             found_unasked=unasked,
-            total_bytes=total,
+            total_bytes=None if held is None else held.total,
+            outside_bytes=0 if held is None else sum(held.outside),
             unattended=_unattended(self._shell.snapshot(0).sockets),
             places=_places(),
             pause_s=perf_counter() - begin,
@@ -146,13 +157,19 @@ def _freed(before: Mapping[str, SpawnSite], after: Mapping[str, SpawnSite]) -> C
 
 def _empty_free_lists() -> None:
     """Only a full collection does that. If the user has frozen objects, they must stay so, and little is lost."""
-    if gc.get_freeze_count():
+    if gc.get_freeze_count() > MAX_IMMORTALS:
         return
     gc.freeze()
     try:
         gc.collect()
     finally:
         gc.unfreeze()
+
+
+def _emptied_total() -> int:
+    """All that the ledger counts, without what is in free lists: also without what looking has left there."""
+    _empty_free_lists()
+    return memory.total() or 0
 
 
 def _collect_keeping() -> list[Any]:
@@ -180,9 +197,9 @@ def _unattended(sockets: tuple[SocketPicture, ...]) -> dict[str, int]:
     """Open connections at which nobody waits; what is held at the prompt waits for its user."""
     found: Counter[str] = Counter()
     for held in sockets:
-        if held.role in {"server", "client"} and held.state == "open" and held.owner != SHELL_ID:
-            if held.reader is None and held.writer is None:
-                found[f"server {held.local}" if held.role == "server" else f"client of {held.peer}"] += 1
+        is_connection = held.role in {"server", "client"} and held.state == "open"
+        if is_connection and held.owner != SHELL_ID and held.reader is None and held.writer is None:
+            found[f"server {held.local}" if held.role == "server" else f"client of {held.peer}"] += 1
     return dict(found)
 
 

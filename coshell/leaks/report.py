@@ -10,6 +10,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from coshell.listing import Listing, fitted
@@ -19,7 +20,7 @@ from coshell.values import Bytes, Count, Duration, Percent
 
 from .look import Look
 from .suspects import Suspect
-from .verdict import CYCLE, LEAK, STEADY, WARMING_UP, Judged, heap_now
+from .verdict import CYCLE, LEAK, STEADY, VERDICTS, WARMING_UP, Judged, heap_now
 
 THINGS: Final = frozenset({"parked", "defers", "connections", "keys"})
 MAX_MISMATCH: Final = 0.3  # by how much a container may have grown differently from what it is to hold
@@ -148,6 +149,7 @@ class Leaks(Listing[Leak]):
         window_s: how long it was watched.
         looks: how often.
         finished: how many coroutines ended meanwhile.
+        seen: the looks themselves.
         form: how it is told: `table`, `tracker` or `json`.
     """
 
@@ -167,7 +169,7 @@ class Leaks(Listing[Leak]):
         self.finished = Count(looks[-1].finished - looks[0].finished if looks else 0)
         self.form = form
         self._suspects = suspects
-        self._all_looks = tuple(looks)
+        self.seen = tuple(looks)
 
     def _count(self, verdict: str) -> int:
         return sum(leak.verdict == verdict for leak in self.judged)
@@ -207,12 +209,12 @@ class Leaks(Listing[Leak]):
         return lines
 
     def _rest(self) -> list[str]:
-        if not self._all_looks:
+        if not self.seen:
             return []
-        last, lines = self._all_looks[-1], []
+        last, lines = self.seen[-1], []
         if self.leaked:
             lines += [printable(f"grew: {_suspect_text(one)}", keep="") for one in self._suspects[:3]]
-        collected = [look for look in self._all_looks if look.collected]
+        collected = [look for look in self.seen if look.collected]
         if last.total_bytes is None:
             lines.append("heaps are not counted at this level: set level heap")
         elif not last.exact:
@@ -249,22 +251,18 @@ def records(judged: Iterable[Judged], looks: Sequence[Look], suspects: Sequence[
     guilty = [one for one in judged if one.verdict == LEAK and one.kind not in {"parked", "connections"}]
     rising = growing_places(looks)
     holders = _holders(guilty, suspects)
-    return [
-        *(
-            _record(
-                one,
-                looks,
-                holders.get(guilty.index(one)) if one in guilty else None,
-                _allocated(one, guilty, rising),
-            )
-            for one in judged
-        ),
-        *(_kept_dead(suspect, judged) for suspect in suspects if suspect.dead),
-    ]
+    made = []
+    for one in judged:
+        suspect = holders.get(guilty.index(one)) if one in guilty else None
+        made.append(_record(one, looks, suspect, _allocated(one, guilty, rising)))
+    known = list(holders.values())
+    made += [_kept_dead(one, judged) for one in suspects if one.dead and one not in known]
+    return sorted(made, key=lambda leak: VERDICTS.index(leak.verdict))
 
 
-def _record(one: Judged, looks: Sequence[Look], held_by: str | None, allocated_at: str | None) -> Leak:
+def _record(one: Judged, looks: Sequence[Look], suspect: Suspect | None, allocated_at: str | None) -> Leak:
     line, found = one.line, one.trend
+    held_by = None if suspect is None else _held(suspect)
     is_things = one.kind in THINGS
     because = one.sentence
     if one.verdict == CYCLE:
@@ -272,6 +270,8 @@ def _record(one: Judged, looks: Sequence[Look], held_by: str | None, allocated_a
         because += f" ({' <-> '.join(types)})" if types else ""
     elif one.verdict == LEAK and found is not None:
         because += f" ({found.times} of {found.repeats} repeats)"
+        if suspect is not None and suspect.dead:
+            because += f"; {suspect.dead:,} {suspect.what} of coroutines that have ended are kept there"
     return Leak(
         verdict=one.verdict,
         kind=one.kind,
@@ -311,8 +311,8 @@ def _next(one: Judged, allocated_at: str | None, held_by: str | None, last: Look
         return ()
     who = one.line.first_id if one.line is not None and one.line.live and one.kind != "residue" else 0
     tries = []
-    if held_by and held_by.startswith("__main__."):
-        tries.append(f"refs {held_by.partition('  ')[0].removeprefix('__main__.')}")
+    if held_by:
+        tries += _refs(held_by)
     if who:
         tries += [f"where {who}", f"heap {who}"]
     if not last.places and allocated_at is None and one.kind in {"residue", "heap"}:
@@ -322,10 +322,21 @@ def _next(one: Judged, allocated_at: str | None, held_by: str | None, last: Look
     return tuple(tries)
 
 
+def _refs(held_by: str) -> list[str]:
+    """What asks further, if it can be typed."""
+    name = held_by.partition("  ")[0].removeprefix("__main__.")
+    return [f"refs {name}"] if held_by.startswith("__main__.") and _TYPABLE.fullmatch(name) else []
+
+
 # -- evidence --------------------------------------------------------------------------------------
 
 
-def _holders(guilty: Sequence[Judged], suspects: Sequence[Suspect]) -> dict[int, str]:
+def _held(suspect: Suspect) -> str:
+    who = suspect.held_by or f"a {suspect.kind} without a name"
+    return f"{who}  {suspect.kind}, {suspect.items:,} items"
+
+
+def _holders(guilty: Sequence[Judged], suspects: Sequence[Suspect]) -> dict[int, Suspect]:
     """Who holds it, by the place among the guilty: each container goes to the one that grew most like it."""
     named = [suspect for suspect in suspects if suspect.held_by]
     pairs = sorted(
@@ -335,11 +346,11 @@ def _holders(guilty: Sequence[Judged], suspects: Sequence[Suspect]) -> dict[int,
     )
     if len(guilty) == 1 and named and pairs[0][0] > MAX_MISMATCH:
         pairs = [(0.0, 0, 0)]
-    found: dict[int, str] = {}
+    found: dict[int, Suspect] = {}
     taken: set[int] = set()
     for mismatch, at, place in pairs:
         if mismatch <= MAX_MISMATCH and at not in found and place not in taken:
-            found[at] = f"{named[place].held_by}  {named[place].kind}, {named[place].items:,} items"
+            found[at] = named[place]
             taken.add(place)
     return found
 
@@ -360,7 +371,7 @@ def growing_places(looks: Sequence[Look]) -> list[tuple[str, int, int]]:
     found = []
     for place, size in seen[-1].items():
         sizes = [places.get(place, 0) for places in seen]
-        times = sum(after > before for before, after in zip(sizes, sizes[1:], strict=False))
+        times = sum(after > before for before, after in pairwise(sizes))
         if times and size > sizes[0]:
             found.append((place, times, size - sizes[0]))
     return sorted(found, key=lambda entry: -entry[2])
@@ -383,21 +394,22 @@ def _kept_dead(suspect: Suspect, judged: Sequence[Judged]) -> Leak:
         first=line.first_id if line else 0, live=Count(line.live if line else 0),
         finished=Count(one.finished if one else 0), heap=Bytes(0), growth=None, things=Count(suspect.dead),
         times=2, repeats=2, slope=0.0, r2=None, confidence=None, per_finished=None, freed=None, exact=True,
-        allocated_at=None, held_by=f"{held}  {suspect.kind}, {suspect.items:,} items",
+        allocated_at=None, held_by=_held(suspect),
         because=f"{suspect.dead:,} {suspect.what} of coroutines that have ended are kept in {held}",
-        next=(f"refs {held.removeprefix('__main__.')}",) if held.startswith("__main__.") else (),
+        next=tuple(_refs(held)),
     )  # fmt: skip
 
 
 # -- Tracker's form --------------------------------------------------------------------------------
 
+_TYPABLE: Final = re.compile(r"\w[\w.]*(?:\[[^\]]*\][\w.]*)*")
 _PLACE: Final = re.compile(r"(?P<place>.*:\d+)(?: in .*)?$")
 
 
 def tracker_lines(leaks: Leaks) -> list[str]:
     """`FILE:LINE => Growth Times : [n]; Growth Size : [m]`: lines that allocated at level `sites`, else births."""
     allocated = {leak.allocated_at for leak in leaks if leak.verdict == LEAK and leak.allocated_at}
-    rising = [entry for entry in growing_places(leaks._all_looks) if entry[0] in allocated]
+    rising = [entry for entry in growing_places(leaks.seen) if entry[0] in allocated]
     lines = [_tracker_line(place, times, size) for place, times, size in rising]
     lines += [
         _tracker_line(leak.site, leak.times, int(leak.growth))

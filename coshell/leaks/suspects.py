@@ -11,7 +11,7 @@ import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from sys import getsizeof
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from coloop import Coroutine, Scheduler
 
 MAX_OBJECTS: Final = 2_000_000  # a census of so many takes about half a second
 CHUNK: Final = 50_000
-MAX_SUSPECTS: Final = 8
+MAX_SUSPECTS: Final = 5  # each costs a walk through the heap
 LEAST_GROWN: Final = 8
 MAX_EXAMINED: Final = 5000
 MAX_SIZED: Final = 100
@@ -92,9 +92,7 @@ def suspects(
 def _rises(lengths: list[int]) -> bool:
     total = lengths[-1] - lengths[0]
     least = max(1, total // 10)
-    return total >= LEAST_GROWN and all(
-        after - before >= least for before, after in zip(lengths, lengths[1:], strict=False)
-    )
+    return total >= LEAST_GROWN and all(after - before >= least for before, after in pairwise(lengths))
 
 
 def _containers() -> Iterator[Any]:

@@ -114,10 +114,7 @@ def least_squares(points: Sequence[Point]) -> tuple[float, float]:
 
 
 def _by_x(points: Sequence[Point]) -> list[Point]:
-    kept: dict[float, float] = {}
-    for x, y in points:
-        kept[x] = y
-    return list(kept.items())
+    return list(dict(points).items())
 
 
 def _repeats(points: Sequence[Point]) -> list[Point]:
@@ -135,4 +132,5 @@ def _confidence(rises: int, steps: int) -> float:
     """One less the probability that a coin shows heads so often."""
     if steps == 0:
         return 0.0
-    return 1 - sum(math.comb(steps, count) for count in range(rises, steps + 1)) / 2**steps
+    as_many = sum(math.comb(steps, count) for count in range(rises, steps + 1))
+    return 1.0 - as_many / float(2**steps)

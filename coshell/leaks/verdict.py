@@ -34,10 +34,8 @@ SURE: Final = 0.95
 LEAST_GROWTH_BYTES: Final = 1024
 LEAST_LIVING_BYTES: Final = 4096
 KEPT_DEAD: Final = 256  # the runtime remembers so many, and their names are their spawner's
-HANDLE_BYTES: Final = (
-    512  # without the native ledger a handle's end is credited to somebody else than its spawner
-)
-CYCLE_DUST_BYTES: Final = 64
+CYCLE_DUST_BYTES: Final = 128
+EXACT_CYCLE_DUST_BYTES: Final = 64
 LEAST_CYCLE_BYTES: Final = 1024
 LEAST_PARKED: Final = 5
 LEAST_DEFERS: Final = 8
@@ -186,8 +184,7 @@ class _Place:
             return None
         growth = found.growth * self.line.live
         ended = self.looks[-1].finished - self.looks[0].finished
-        others = DUST_BYTES * min(ended, KEPT_DEAD) if self.exact else HANDLE_BYTES * ended
-        if growth < LEAST_LIVING_BYTES + others:
+        if growth < LEAST_LIVING_BYTES + DUST_BYTES * min(ended, KEPT_DEAD):
             return self._told(STEADY, "heap", found, growth, "")
         verdict = WARMING_UP if found.times else STEADY
         if found.always and not found.slowing and self._is_rise(found):
@@ -206,7 +203,8 @@ class _Place:
         freed = [look.garbage.get(self.site, 0) for look in looked]
         total = math.floor(sum(freed) * self._unasked_share(looked))
         often = sum(size > 0 for size in freed) >= min(2, len(looked))
-        if not often or total < max(LEAST_CYCLE_BYTES, CYCLE_DUST_BYTES * self.finished):
+        dust = EXACT_CYCLE_DUST_BYTES if self.exact else CYCLE_DUST_BYTES
+        if not often or total < max(LEAST_CYCLE_BYTES, dust * self.finished):
             return None
         who = f"{self.finished:,} that ended" if self.finished else "those that live"
         told = f"{who} left {total:,} B to the collector: they hold each other in a cycle"

@@ -55,6 +55,8 @@ from ._heap_pictures import HeapSite as HeapSite
 from ._heap_pictures import HeapStack as HeapStack
 from ._heap_pictures import HeapType as HeapType
 from ._heap_pictures import Residue as Residue
+from ._holdings import Held as Held
+from ._holdings import holdings as holdings
 from ._inbox import Inbox as Inbox
 from ._listener import Listener as Listener
 from ._listener import listen as listen

@@ -70,7 +70,7 @@ LEAKS = (
     _ticked("a list that nobody empties", "kept = []", "kept.append(bytearray(700))", "residue"),
     _ticked(
         "a registry on a class",
-        "class Session:\n    all = []\n    def __init__(self):\n        self.data = {'a': [1.5]}\n        Session.all.append(self)",
+        "class Session:\n    all = []\n    def __init__(self):\n        self.data = {'a': bytearray(500)}\n        Session.all.append(self)",
         "Session()",
         "residue",
     ),

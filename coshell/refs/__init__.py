@@ -1,0 +1,1 @@
+"""Who holds this object? Read `search.py` first."""
