@@ -16,7 +16,7 @@ from coshell.pictures.files import check_place, write_file
 from coshell.pictures.flame_html import flame_page
 from coshell.pictures.flame_svg import flame_svg
 from coshell.pictures.flame_tree import BY_STACK, WAYS, Node, tree_of
-from coshell.pictures.heap_stacks import Names, Stacks, live_stacks, names_of
+from coshell.pictures.heap_stacks import Names, Stacks, live_stacks, names_of, standard_error
 from coshell.pictures.plot import Plot, Plotted, lines_of
 from coshell.pictures.speedscope import speedscope
 from coshell.pictures.timeline import Timeline, Trace
@@ -120,12 +120,14 @@ class Drawn:
     Attributes:
         file: where.
         heap: what it shows.
+        error: the standard error of that; 0 where every block is counted.
         blocks: in so many blocks.
         stacks: allocated below so many stacks.
     """
 
     file: str
     heap: Bytes
+    error: Bytes
     blocks: Count
     stacks: Count
 
@@ -137,49 +139,62 @@ def flame(shell: Shell, file: Path, by: str, force: bool) -> Drawn:
         raise UsageError(f"flame: {file.name!r}: the name must end with {' or '.join(_FORMS)}")
     check_place(file, force=force)
     stacks = live_stacks(by)
-    names = names_of(shell)
-    write_file(file, draw(stacks, by, names), force=force)
+    error = Bytes(standard_error())
+    write_file(file, draw(Drawing(stacks, by, error), names_of(shell)), force=force)
     return Drawn(
         str(file),
         Bytes(sum(stack.heap_bytes for stack in stacks)),
+        error,
         Count(sum(stack.heap_blocks for stack in stacks)),
         Count(len(stacks)),
     )
 
 
-def _as_svg(stacks: Stacks, by: str, name_of: Names) -> str:
-    root = tree_of(stacks, by, name_of)
-    return flame_svg(root, _title(by), _about(root))
+@dataclass(frozen=True)
+class Drawing:
+    """What is to be drawn."""
+
+    stacks: Stacks
+    by: str
+    error: Bytes
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return f"live heap by {self.by}"
+
+    def about(self, root: Node) -> str:
+        """What it shows."""
+        give_or_take = f" (standard error {self.error}, by sampling)" if self.error else ""
+        blocks = plural(root.heap_blocks, "block")
+        return f"{Bytes(root.heap_bytes)}{give_or_take} in {blocks}, allocated since level sites was set"
 
 
-def _as_html(stacks: Stacks, by: str, name_of: Names) -> str:
-    root = tree_of(stacks, by, name_of)
-    return flame_page(root, _title(by), _about(root))
+def _as_svg(drawing: Drawing, name_of: Names) -> str:
+    root = tree_of(drawing.stacks, drawing.by, name_of)
+    return flame_svg(root, drawing.title, drawing.about(root))
 
 
-def _as_speedscope(stacks: Stacks, by: str, name_of: Names) -> str:
-    return speedscope(stacks, by, _title(by), f"coshell {__version__}", name_of)
+def _as_html(drawing: Drawing, name_of: Names) -> str:
+    root = tree_of(drawing.stacks, drawing.by, name_of)
+    return flame_page(root, drawing.title, drawing.about(root))
 
 
-_FORMS: Final[Mapping[str, Callable[[Stacks, str, Names], str]]] = {
+def _as_speedscope(drawing: Drawing, name_of: Names) -> str:
+    return speedscope(drawing.stacks, drawing.by, drawing.title, f"coshell {__version__}", name_of)
+
+
+_FORMS: Final[Mapping[str, Callable[[Drawing, Names], str]]] = {
     ".svg": _as_svg,
     ".html": _as_html,
     ".speedscope.json": _as_speedscope,
 }
 
 
-def _title(by: str) -> str:
-    return f"live heap by {by}"
-
-
-def _about(root: Node) -> str:
-    return f"{Bytes(root.heap_bytes)} in {plural(root.heap_blocks, 'block')}, allocated since level sites was set"
-
-
 def _flame_lines(value: Drawn, _: int) -> list[str]:
-    return [
-        printable(f"ok  {value.file}: {value.heap} in {value.blocks} blocks, {value.stacks} stacks", keep="")
-    ]
+    give_or_take = f" (error {value.error})" if value.error else ""
+    shown = f"{value.heap}{give_or_take} in {value.blocks} blocks, {value.stacks} stacks"
+    return [printable(f"ok  {value.file}: {shown}", keep="")]
 
 
 COMMANDS: Final = (

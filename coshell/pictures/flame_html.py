@@ -60,9 +60,7 @@ def _element(box: Box, total: int) -> str:
     place = f"left:{100 * box.left:.4f}%;width:{100 * box.width:.4f}%;top:{box.depth * ROW_HEIGHT}px"
     data = f'data-left="{box.left:.6f}" data-width="{box.width:.6f}" data-depth="{box.depth}"'
     kind = "box rest" if box.is_rest else f"box c{colour(box)}"
-    return (
-        f'<div class="{kind}" style="{place}" {data} title="{safe(told(box, total))}">{safe(box.label)}</div>'
-    )
+    return f'<div class="{kind}" style="{place}" {data} title="{safe(told(box, total))}"><span>{safe(box.label)}</span></div>'
 
 
 def colour(box: Box) -> int:

@@ -6,7 +6,9 @@ allocated here, to draw the picture, is no part of it.
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -17,6 +19,8 @@ from .flame_tree import BY_COROUTINE, HeapStack
 
 if TYPE_CHECKING:
     from coshell.shell import Shell
+
+MACHINERY: Final = "coshell and coloop themselves"
 
 Stacks: TypeAlias = Sequence[HeapStack]
 Names: TypeAlias = Callable[[int], str]
@@ -55,6 +59,12 @@ def live_stacks(by: str) -> list[Stack]:
     return [_trimmed(stack) for stack in stacks if not any(map(_OURS.match, stack.frames))]
 
 
+def standard_error() -> int:
+    """How far off the sum of all stacks may be, in bytes: the native ledger notes a sample of the allocations."""
+    sites = memory.sites(top=sys.maxsize) if memory.exact else ()
+    return round(math.sqrt(sum(site.error_bytes**2 for site in sites)))
+
+
 def names_of(shell: Shell) -> Names:
     """What coroutines are called, living and dead."""
     snapshot = shell.snapshot(0)
@@ -66,5 +76,5 @@ def names_of(shell: Shell) -> Names:
 
 def _trimmed(stack: HeapStack) -> Stack:
     start = next((place for place, frame in enumerate(stack.frames) if not _MACHINERY.match(frame)), None)
-    frames = stack.frames if start is None else stack.frames[start:]
+    frames = (MACHINERY, *stack.frames[-1:]) if start is None else stack.frames[start:]
     return Stack(stack.coroutine, frames, stack.heap_bytes, stack.heap_blocks)

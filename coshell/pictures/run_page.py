@@ -95,6 +95,7 @@ class RunOfFile:
         verdicts: on every place of birth; None if there are none to be had.
         no_verdicts: why not.
         flames: live heap as trees, by what stands at their root.
+        flame_error: how far off their sum may be, in bytes.
         no_flames: why there are none.
         level: what the ledger counted.
         exact: whether it counted every block.
@@ -112,6 +113,7 @@ class RunOfFile:
     verdicts: Sequence[Verdict] | None = None
     no_verdicts: str = "the run ended before they could be given"
     flames: Mapping[str, Node] = field(default_factory=dict)
+    flame_error: int = 0
     no_flames: str = "the run ended before it could be drawn"
     level: str = ""
     exact: bool = False
@@ -296,7 +298,7 @@ def _timeline(run: RunOfFile) -> Iterator[str]:
         yield f'<p class="none">Heap is not traced at level {safe(run.level)}.</p>'
     yield from curve("coroutines", run.coroutines, "count", span, run.moments)
     yield from curve("connections", run.connections, "net", span, run.moments)
-    sites = [trace for trace in run.sites if trace.points][:MAX_SITES]
+    sites = [trace for trace in run.sites if any(point.value for point in trace.points)][:MAX_SITES]
     if sites:
         yield "<h3>Heap by where coroutines were born</h3>"
     for trace in sites:
@@ -323,7 +325,8 @@ def _flames(run: RunOfFile) -> Iterator[str]:
     if not run.flames:
         yield f'<p class="none">No flame graph: {safe(run.no_flames)}.</p>'
     for by, root in run.flames.items():
-        yield f"<h3>by {safe(by)}: {Bytes(root.heap_bytes)} in {plural(root.heap_blocks, 'block')}</h3>"
+        error = f" (standard error {Bytes(run.flame_error)}, by sampling)" if run.flame_error else ""
+        yield f"<h3>by {safe(by)}: {Bytes(root.heap_bytes)}{error} in {plural(root.heap_blocks, 'block')}</h3>"
         yield from flame(root)
     for root in [*run.flames.values()][:1]:
         yield from table_of_places(root)

@@ -26,8 +26,8 @@ from coshell.values import Duration
 
 from .curve_html import Moment
 from .files import check_place, write_file
-from .flame_tree import BY_COROUTINE, BY_STACK, Node, tree_of
-from .heap_stacks import live_stacks, names_of
+from .flame_tree import BY_COROUTINE, BY_STACK, tree_of
+from .heap_stacks import live_stacks, names_of, standard_error
 from .run_page import MAX_DETAILS, MAX_TEXT, Happening, RunOfFile, Verdict, run_page
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Witness:
             )
             run.sites = [trace for trace in timeline.sites() if not trace.site.startswith(OWN_PLACES)]
         if everything:
-            run.flames, run.no_flames = _flames(shell)  # first: the verdicts need memory themselves
+            run.no_flames = _draw_flames(run, shell)  # first: the verdicts need memory themselves
             run.verdicts, run.no_verdicts = _verdicts(shell)
 
     def write(self, exit_code: int | None) -> str:
@@ -207,13 +207,15 @@ def _verdicts(shell: Shell) -> tuple[list[Verdict] | None, str]:
     return found, ""
 
 
-def _flames(shell: Shell) -> tuple[dict[str, Node], str]:
-    """Live heap by stack and, where that is known, by coroutine; or why there are none."""
+def _draw_flames(run: RunOfFile, shell: Shell) -> str:
+    """Add live heap by stack and, where that is known, by coroutine; returns why there is none, or nothing."""
+    if memory.level() != "sites":
+        return f"places of allocation are not kept at level {memory.level()} (--level sites)"
     try:
-        if memory.level() != "sites":
-            return {}, f"places of allocation are not kept at level {memory.level()} (--level sites)"
         stacks = live_stacks(BY_STACK)
-        ways = (BY_COROUTINE, BY_STACK) if memory.exact else (BY_STACK,)
-        return {by: tree_of(stacks, by, names_of(shell)) for by in ways}, ""
+        ways = (BY_STACK, BY_COROUTINE) if memory.exact else (BY_STACK,)
+        run.flames = {by: tree_of(stacks, by, names_of(shell)) for by in ways}
+        run.flame_error = standard_error()
     except Exception as error:
-        return {}, f"{type(error).__name__}: {error}"[:MAX_TEXT]
+        return f"{type(error).__name__}: {error}"[:MAX_TEXT]
+    return ""

@@ -39,7 +39,7 @@ def test_boxes_are_shares_of_the_width_and_are_told_in_words() -> None:
 
 
 def test_labels_are_read_without_a_script() -> None:
-    assert ">a.py:9 in load</div>" in "\n".join(flame(tree_of(STACKS)))
+    assert "<span>a.py:9 in load</span>" in "\n".join(flame(tree_of(STACKS)))
 
 
 def test_no_name_becomes_markup() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coloop import HeapStack, memory
+from coloop import HeapSite, HeapStack, memory
 from coshell.command import CommandError
 from coshell.pictures import heap_stacks
 from coshell.pictures.flame_tree import BY_COROUTINE, BY_STACK
@@ -33,10 +33,10 @@ def test_the_calls_of_the_shell_at_the_root_are_left_out(monkeypatch: pytest.Mon
     assert heap_stacks.live_stacks(BY_COROUTINE) == [(2, ("a.py:1 in main", "_socket.py:7 in recv"), 5, 1)]
 
 
-def test_a_stack_of_nothing_else_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_of_nothing_else_is_told_by_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = ("_switching.py:9 in start", "_channel.py:3 in send")
     monkeypatch.setattr(heap_stacks, "memory", Ledger(HeapStack(2, frames, 5, 1)))
-    assert heap_stacks.live_stacks(BY_STACK) == [(2, frames, 5, 1)]
+    assert heap_stacks.live_stacks(BY_STACK) == [(2, (heap_stacks.MACHINERY, "_channel.py:3 in send"), 5, 1)]
 
 
 def test_what_the_picture_itself_takes_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +57,15 @@ def test_without_the_native_ledger_nobody_knows_whose_a_block_is(monkeypatch: py
     monkeypatch.setattr(heap_stacks, "memory", ledger)
     with pytest.raises(CommandError, match="flame --by stack"):
         heap_stacks.live_stacks(BY_COROUTINE)
+
+
+def test_what_is_sampled_has_an_error_and_what_is_counted_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger()
+    ledger.sites = lambda top: [HeapSite("a.py:1 in f", 100, 1, 30), HeapSite("b.py:1 in g", 100, 1, 40)]
+    monkeypatch.setattr(heap_stacks, "memory", ledger)
+    assert heap_stacks.standard_error() == 50
+    ledger.exact = False
+    assert heap_stacks.standard_error() == 0
 
 
 def test_the_living_and_the_dead_have_names() -> None:
