@@ -64,6 +64,7 @@ class Sample:
         findings: what the lints say.
         servers: the listeners; as last seen, when the scheduler is hogged.
         stack_bytes: all stacks together; likewise.
+        stack_frames: the depth of the deepest of them; likewise.
         segments: what plugins add to the bar.
     """
 
@@ -77,6 +78,7 @@ class Sample:
     findings: tuple[Finding, ...] = ()
     servers: tuple[ServerLine, ...] = ()
     stack_bytes: int = 0
+    stack_frames: int = 0
     segments: tuple[str, ...] = ()
 
 
@@ -266,6 +268,7 @@ class Monitor:
             findings=tuple(findings(snapshot.coroutines, (*self._lints, *self._facts.lints()))),
             servers=last_seen.servers if last_seen else tuple(servers_in(snapshot)),
             stack_bytes=last_seen.stack_bytes if last_seen else snapshot.stack_bytes,
+            stack_frames=last_seen.stack_frames if last_seen else _deepest(snapshot),
         )
 
     def _run(self) -> None:
@@ -314,6 +317,10 @@ def servers_in(snapshot: Snapshot) -> list[ServerLine]:
 
 def _is_client_of(listener: SocketPicture, other: SocketPicture) -> bool:
     return other.role == "server" and other.local == listener.local
+
+
+def _deepest(snapshot: Snapshot) -> int:
+    return max((picture.frames for picture in snapshot.coroutines), default=0)
 
 
 def _lag_of(snapshot: Snapshot) -> float:

@@ -57,7 +57,8 @@ def segments(sample: Sample, *, ascii_only: bool = False) -> Iterator[Segment]:
     yield from _hog(sample)
     yield _counts(sample)
     yield from _warnings(sample)
-    yield Segment((f"stack {Bytes(sample.stack_bytes)}",))
+    stack = f"stack {Bytes(sample.stack_bytes)}"
+    yield Segment((f"{stack}/{sample.stack_frames}", stack))
     yield _heap(sample, ascii_only=ascii_only)
     yield Segment((f"rss {Bytes(sample.rss_bytes)}",))
     yield Segment(

@@ -75,6 +75,10 @@ class Curve:
         both = map(Point, self._times, self._values)
         return tuple(point for point in both if since_s is None or point.at_s >= since_s)
 
+    def recent(self, count: int) -> tuple[int, ...]:
+        """The last values, oldest first."""
+        return tuple(self._values[-count:])
+
     def _age(self) -> None:
         """The first of the new points is new no longer: of those in one stretch the highest stays."""
         place = self._old

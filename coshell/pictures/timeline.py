@@ -190,6 +190,11 @@ class Timeline:
         with self._lock:
             return [track.trace() for track in self._of.values() if track.name == name]
 
+    def recent(self, count: int) -> dict[int, tuple[int, ...]]:
+        """The last values of the heap of each coroutine, by its number, oldest first."""
+        with self._lock:
+            return {number: track.curve.recent(count) for number, track in self._of.items()}
+
     def sites(self) -> list[Trace]:
         """The heap by place of birth; the largest comes first."""
         with self._lock:

@@ -70,6 +70,13 @@ def test_several_of_one_name_are_found_by_it() -> None:
     assert [trace.id for trace in timeline.named("nap")] == [1, 2]
 
 
+def test_the_last_values_of_each_are_had_at_once() -> None:
+    timeline = Timeline()
+    for n in range(5):
+        timeline.add(at(n, coroutine(1, heap_bytes=n), coroutine(2, heap_bytes=-n)))
+    assert timeline.recent(3) == {1: (2, 3, 4), 2: (-2, -3, -4)}
+
+
 def test_a_light_picture_changes_nothing() -> None:
     timeline = Timeline()
     timeline.add(at(0, coroutine(1, heap_bytes=5)))
