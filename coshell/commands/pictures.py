@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_CURVES: Final = 8
 MIN_WIDTH: Final = 20
+WITHOUT_BRAILLE: Final = ("linux",)  # the kernel's console has no such letters
 ALL: Final = "all coroutines"
 
 # -- plot ------------------------------------------------------------------------------------------
@@ -55,7 +57,7 @@ def plot(shell: Shell, who: tuple[Any, ...], window: float | None, width: int | 
     footer = [f"{len(curves) - MAX_CURVES} more"] if len(curves) > MAX_CURVES else []
     if is_new:
         footer.append(f"looking every {shell.settings.refresh} from now on: ask again")
-    ascii_only = ascii or shell.settings.ascii
+    ascii_only = ascii or shell.settings.ascii or os.environ.get("TERM") in WITHOUT_BRAILLE
     return Plot(curves[:MAX_CURVES], width=width, ascii_only=ascii_only, footer=footer)
 
 

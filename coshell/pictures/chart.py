@@ -61,7 +61,7 @@ class Scale:
 
 def size_scale(lowest: float, highest: float, most: int = 5) -> Scale:
     """An axis of sizes: its ticks are a power of two apart, and all values lie between the first and the last."""
-    if 0 <= lowest < highest * FLAT_SHARE:
+    if 0 <= lowest < highest * FLAT_SHARE or 0 <= lowest == highest:
         lowest = 0
     step = _finest(max(abs(lowest), abs(highest)))
     while math.ceil(highest / step) - math.floor(lowest / step) >= most:

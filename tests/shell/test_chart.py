@@ -73,6 +73,7 @@ def test_all_values_lie_on_the_axis_and_no_two_ticks_are_called_the_same(lowest:
 
 def test_an_axis_begins_at_zero_unless_that_would_flatten_everything() -> None:
     assert size_scale(100_000, 400_000).low == 0
+    assert size_scale(304, 304).low == 0
     assert size_scale(990_000, 1_000_000).low > 900_000
 
 

@@ -109,6 +109,13 @@ def test_it_fits_the_width_and_is_ascii_when_asked(at_prompt: Session) -> None:
     assert all(line.isascii() for line in at_prompt.type("plot holder"))
 
 
+def test_the_console_of_the_kernel_has_no_braille(
+    at_prompt: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "linux")
+    assert all(line.isascii() for line in at_prompt.type("plot"))
+
+
 def test_there_is_no_escape_code_in_it(at_prompt: Session) -> None:
     assert all(line.isprintable() for line in at_prompt.type("plot"))
 
