@@ -10,8 +10,11 @@ import math
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+import coloop
+import coshell
 from coloop import CoroutineError, memory
 from coshell.command_error import CommandError
 
@@ -25,8 +28,13 @@ MACHINERY: Final = "coshell and coloop themselves"
 Stacks: TypeAlias = Sequence[HeapStack]
 Names: TypeAlias = Callable[[int], str]
 
-# Frames tell the file without its folder. Those of the runtime begin with a low line.
-_MACHINERY: Final = re.compile(r"(?:_\w+|bridge|call|evaluate|shell|step_runner|batch|threading)\.py:")
+_FOLDERS: Final = (Path(coloop.__file__).parent, Path(coshell.__file__).parent)
+_RUNTIME, _SHELL = (frozenset(path.name for path in folder.rglob("*.py")) for folder in _FOLDERS)
+_BELOW_SHELL: Final = _RUNTIME | _SHELL | {"threading.py", "contextlib.py", "<frozen runpy>", "coshell"}
+# Frames tell the file without its folder, and a user's may be called as ours: so the first frame must be one of these.
+_SHELL_ROOTS: Final = re.compile(
+    r"bridge\.py:\d+ in _|threading\.py:\d+ in _bootstrap|<frozen runpy>:|coshell:\d+ in <module>"
+)
 _OURS: Final = re.compile(r"(?:heap_stacks|_tracemalloc_ledger)\.py:")
 
 
@@ -75,6 +83,18 @@ def names_of(shell: Shell) -> Names:
 
 
 def _trimmed(stack: HeapStack) -> Stack:
-    start = next((place for place, frame in enumerate(stack.frames) if not _MACHINERY.match(frame)), None)
+    ours = _machinery_below(stack.frames[0]) if stack.frames else frozenset()
+    start = next((place for place, frame in enumerate(stack.frames) if _file_of(frame) not in ours), None)
     frames = (MACHINERY, *stack.frames[-1:]) if start is None else stack.frames[start:]
     return Stack(stack.coroutine, frames, stack.heap_bytes, stack.heap_blocks)
+
+
+def _machinery_below(root: str) -> frozenset[str]:
+    """The files that are left out at the root of a stack that begins so."""
+    if _SHELL_ROOTS.match(root):
+        return _BELOW_SHELL
+    return _RUNTIME if _file_of(root) in _RUNTIME else frozenset()
+
+
+def _file_of(frame: str) -> str:
+    return frame.rpartition(" in ")[0].rpartition(":")[0]

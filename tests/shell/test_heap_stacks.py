@@ -27,10 +27,23 @@ class Ledger:
         return self._stacks
 
 
-def test_the_calls_of_the_shell_at_the_root_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = ("_switching.py:9 in start", "call.py:31 in make", "a.py:1 in main", "_socket.py:7 in recv")
-    monkeypatch.setattr(heap_stacks, "memory", Ledger(HeapStack(2, frames, 5, 1)))
-    assert heap_stacks.live_stacks(BY_COROUTINE) == [(2, ("a.py:1 in main", "_socket.py:7 in recv"), 5, 1)]
+@pytest.mark.parametrize(
+    ("frames", "shown"),
+    [
+        (
+            "bridge.py:9 in _serve|call.py:31 in make|evaluate.py:7 in run|<co:3>:1 in f|_socket.py:7 in recv",
+            "<co:3>:1 in f|_socket.py:7 in recv",
+        ),
+        ("_server.py:270 in _converse|shell.py:2 in handle", "shell.py:2 in handle"),
+        ("shell.py:2 in main|_channel.py:3 in send", "shell.py:2 in main|_channel.py:3 in send"),
+        ("<frozen runpy>:1 in run|__main__.py:3 in main|a.py:1 in <module>", "a.py:1 in <module>"),
+    ],
+)
+def test_our_own_calls_at_the_root_are_left_out_and_no_file_of_the_user_s_that_is_called_so(
+    monkeypatch: pytest.MonkeyPatch, frames: str, shown: str
+) -> None:
+    monkeypatch.setattr(heap_stacks, "memory", Ledger(HeapStack(2, tuple(frames.split("|")), 5, 1)))
+    assert heap_stacks.live_stacks(BY_COROUTINE) == [(2, tuple(shown.split("|")), 5, 1)]
 
 
 def test_a_stack_of_nothing_else_is_told_by_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
