@@ -19,7 +19,7 @@ import psutil
 from coloop import CoroutinePicture, NotRunning, Snapshot, SocketPicture, memory
 
 from .lints import BUILT_IN, Finding, HeapGrowing, Lint, findings
-from .pictures.timeline import Residue, Timeline
+from .pictures.timeline import Timeline
 from .text import printable
 from .values import Duration
 
@@ -192,7 +192,7 @@ class Monitor:
         refresh_s: seconds between two samples, at least `MIN_REFRESH_S`.
         on_sample: called on the monitor's thread after each sample.
         clock: tells real time in seconds: what hogs the thread does so on any clock of the scheduler.
-        residues: tells what the dead have left, by their places of birth.
+        by_site: tells the heap by place of birth, with what the dead have left; None if it does not know.
 
     Attributes:
         latest: the last sample; None before there is one.
@@ -207,7 +207,7 @@ class Monitor:
         refresh_s: float = REFRESH_S,
         on_sample: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
-        residues: Callable[[], Iterable[Residue]] = tuple,
+        by_site: Callable[[], Mapping[str, int] | None] = lambda: None,
     ) -> None:
         self.latest: Sample | None = None
         self.timeline = Timeline()
@@ -216,7 +216,7 @@ class Monitor:
         self._refresh_s = max(refresh_s, MIN_REFRESH_S)
         self._on_sample = on_sample
         self._clock = clock
-        self._residues = residues
+        self._by_site = by_site
         self._growth = Growth()
         self._lints: tuple[Lint, ...] = (*BUILT_IN, HeapGrowing(self._growth.rises))
         self._hogs = HogWatch()
@@ -241,7 +241,7 @@ class Monitor:
     def sample(self) -> Sample:
         """Look once: it becomes `latest`, and a notice is given if there is one to give."""
         snapshot, now_s = self._facts.snapshot(), self._clock()
-        self.timeline.add(snapshot, self._residues())
+        self._remember(snapshot)
         self._growth.add(now_s, snapshot)
         self._lags.append((now_s, _lag_of(snapshot)))
         sample = self._sample_of(now_s, snapshot)
@@ -253,7 +253,10 @@ class Monitor:
 
     def look(self) -> None:
         """Let the timeline reach this moment, and change nothing else; from any thread."""
-        self.timeline.add(self._facts.snapshot(), self._residues())
+        self._remember(self._facts.snapshot())
+
+    def _remember(self, snapshot: Snapshot) -> None:
+        self.timeline.add(snapshot, self._by_site() if snapshot.responsive else None)
 
     def _sample_of(self, now_s: float, snapshot: Snapshot) -> Sample:
         last_seen = None if snapshot.responsive else self.latest

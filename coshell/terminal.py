@@ -27,7 +27,7 @@ from .keys import Desk, Gesture, Typed, bindings
 from .lines import Line, LineError
 from .monitor import MAX_PICTURES, Monitor, Sample
 from .nc import Conversation, NcOptions
-from .sampling import ShellFacts, residues
+from .sampling import HeapBySite, ShellFacts
 from .shell import Result, Shell
 from .text import plural
 from .toolbar import fragments
@@ -64,7 +64,7 @@ class Seat:
             shell.notice,
             refresh_s=shell.settings.refresh,
             on_sample=self._sampled,
-            residues=residues,
+            by_site=HeapBySite(),
         )
         self._history = open_history(os.environ, "history", shell.notice)
         self._prompt: Prompt = self._make_prompt()

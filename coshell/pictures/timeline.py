@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from coloop import Snapshot
 
@@ -22,15 +22,6 @@ LIMIT_BYTES: Final = 512 * 1024
 NAME_LENGTH: Final = 120
 TRACK_BYTES: Final = 600  # a curve's objects, its names, and their places in two dicts
 POINT_BYTES: Final = 18  # a time and a value, with what their arrays have to spare
-
-
-class Residue(Protocol):
-    """What the dead of one place of birth have left."""
-
-    @property
-    def site(self) -> str: ...  # noqa: D102 - where they were started
-    @property
-    def heap_bytes(self) -> int: ...  # noqa: D102 - what is left of all of them
 
 
 @dataclass(frozen=True)
@@ -99,16 +90,16 @@ class Timeline:
         with self._lock:
             self._forget()
 
-    def add(self, snapshot: Snapshot, residues: Iterable[Residue] = ()) -> None:
+    def add(self, snapshot: Snapshot, by_site: Mapping[str, int] | None = None) -> None:
         """Note what a picture shows; a light one, of a hogged scheduler, shows too little.
 
         Args:
             snapshot: the picture.
-            residues: what the dead have left, by their places of birth.
+            by_site: the heap by place of birth, in bytes, with what the dead have left; None if nobody knows, and
+                then the picture is added up, if it shows everybody.
         """
         if not snapshot.responsive:
             return
-        left = {residue.site: residue.heap_bytes for residue in residues}
         with self._lock:
             at_s = snapshot.taken_at
             self._coroutines.add(at_s, snapshot.live)
@@ -117,7 +108,9 @@ class Timeline:
                 return
             self._heap.add(at_s, snapshot.heap_bytes)
             self._add_coroutines(snapshot)
-            self._add_sites(snapshot, left)
+            held = _added_up(snapshot) if by_site is None else by_site
+            if held:
+                self._add_sites(at_s, held)
 
     def _add_coroutines(self, snapshot: Snapshot) -> None:
         room, sites = self._room(), {track.site: track.site for track in self._of.values()}
@@ -131,16 +124,13 @@ class Timeline:
             track.curve.add(snapshot.taken_at, picture.heap_bytes or 0, room)
         self._make_room(self._of, {picture.id for picture in snapshot.coroutines})
 
-    def _add_sites(self, snapshot: Snapshot, left: Mapping[str, int]) -> None:
-        held = Counter(left)
-        for picture in snapshot.coroutines:
-            held[picture.spawned_at] += picture.heap_bytes or 0
+    def _add_sites(self, at_s: float, held: Mapping[str, int]) -> None:
         room = self._room()
         for site, heap_bytes in held.items():
             name = site[:NAME_LENGTH]
             track = self._sites.pop(name, None) or Track(name, name, None, Curve())
             self._sites[name] = track
-            track.curve.add(snapshot.taken_at, heap_bytes, room)
+            track.curve.add(at_s, heap_bytes, room)
         self._make_room(self._sites, {site[:NAME_LENGTH] for site in held})
 
     def _room(self) -> int:
@@ -211,6 +201,14 @@ class Timeline:
             return (
                 tables + sum(track.own_bytes for track in tracks) + sum(curve.own_bytes for curve in curves)
             )
+
+
+def _added_up(snapshot: Snapshot) -> Mapping[str, int]:
+    held: Counter[str] = Counter()
+    if len(snapshot.coroutines) == snapshot.live:
+        for picture in snapshot.coroutines:
+            held[picture.spawned_at] += picture.heap_bytes or 0
+    return held
 
 
 def _size(track: Track) -> int:

@@ -3,7 +3,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from coloop import NotRunning, Residue, Snapshot
+from coloop import NotRunning, Snapshot
 from coshell.lints import Lint
 from coshell.monitor import HOG_SILENCE_S, MAX_TOLD, Growth, HogWatch, Monitor, Sample, Series, servers_in
 from tests.patience import PATIENCE_S
@@ -129,13 +129,11 @@ def test_a_sample_knows_what_the_looks_before_have_seen() -> None:
 
 def test_all_samples_are_remembered_as_curves_and_a_look_adds_to_them_alone() -> None:
     pictures = [snapshot(coroutine(1, heap_bytes=1000 * n), taken_at=n) for n in range(4)]
-    monitor = Monitor(
-        Facts(*pictures), pytest.fail, clock=Clock(), residues=lambda: [Residue("a.py:1 in f", 3, 50)]
-    )
+    monitor = Monitor(Facts(*pictures), pytest.fail, clock=Clock(), by_site=lambda: {"a.py:1 in f": 50})
     last = [monitor.sample() for _ in range(3)][-1]
     monitor.look()
     assert [point.value for point in monitor.timeline.heap] == [0, 1000, 2000, 3000]
-    assert [trace.name for trace in monitor.timeline.sites()] == ["<co:1>:1 in <module>", "a.py:1 in f"]
+    assert [trace.name for trace in monitor.timeline.sites()] == ["a.py:1 in f"]
     assert monitor.latest is last
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from coloop import Residue, Snapshot
+from coloop import Snapshot
 from coshell.pictures.timeline import LIMIT_BYTES, NAME_LENGTH, Timeline
 from tests.shell.pictures import coroutine, snapshot, socket
 
@@ -39,20 +39,21 @@ def test_coroutines_and_connections_are_counted_listeners_are_not() -> None:
     assert values(timeline.connections) == [0, 2]
 
 
-def test_a_place_of_birth_has_what_its_living_hold_and_its_dead_have_left() -> None:
+def test_the_heap_by_place_of_birth_is_remembered_the_largest_first() -> None:
     timeline = Timeline()
-    born = {"spawned_at": "a.py:1 in f"}
-    pictures = (
-        coroutine(1, heap_bytes=5, **born),
-        coroutine(2, heap_bytes=6, **born),
-        coroutine(3, heap_bytes=1),
-    )
-    timeline.add(at(0, *pictures), [Residue("a.py:1 in f", 9, 100), Residue("b.py:2 in g", 1, 50)])
+    timeline.add(at(0, coroutine(1)), {"b.py:2 in g": 50, "a.py:1 in f": 100})
     assert [(trace.name, values(trace.points)) for trace in timeline.sites()] == [
-        ("a.py:1 in f", [111]),
+        ("a.py:1 in f", [100]),
         ("b.py:2 in g", [50]),
-        ("<co:1>:1 in <module>", [1]),
     ]
+
+
+def test_if_nobody_knows_it_the_picture_is_added_up_if_it_shows_everybody() -> None:
+    timeline = Timeline()
+    pair = (coroutine(1, heap_bytes=5), coroutine(2, heap_bytes=6))
+    timeline.add(at(0, *pair))
+    timeline.add(at(1, *pair, live=3))
+    assert [values(trace.points) for trace in timeline.sites()] == [[11]]
 
 
 def test_the_dead_are_remembered() -> None:
