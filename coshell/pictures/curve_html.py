@@ -64,7 +64,7 @@ def curve(
     lowest, highest = min(point.value for point in points), max(point.value for point in points)
     most = 3 if small else 5
     scale = size_scale(lowest, highest, most) if kind == "heap" else count_scale(lowest, highest, most)
-    told = f"now {say(points[-1].value)}, peak {say(highest)}"
+    told = f"now {say(points[-1].value)}, highest seen {say(highest)}"
     yield f'<div class="curve {kind}{" small" if small else ""}">'
     yield f'<div class="head"><h3>{safe(title)}</h3><span class="soft told">{told}</span></div>'
     yield f'<div class="area" data-first="{span.first_s:.6f}" data-last="{span.last_s:.6f}"'

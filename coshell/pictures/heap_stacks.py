@@ -10,6 +10,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -28,9 +29,7 @@ MACHINERY: Final = "coshell and coloop themselves"
 Stacks: TypeAlias = Sequence[HeapStack]
 Names: TypeAlias = Callable[[int], str]
 
-_FOLDERS: Final = (Path(coloop.__file__).parent, Path(coshell.__file__).parent)
-_RUNTIME, _SHELL = (frozenset(path.name for path in folder.rglob("*.py")) for folder in _FOLDERS)
-_BELOW_SHELL: Final = _RUNTIME | _SHELL | {"threading.py", "contextlib.py", "<frozen runpy>", "coshell"}
+_STANDARD: Final = frozenset({"threading.py", "contextlib.py", "<frozen runpy>", "coshell"})
 # Frames tell the file without its folder, and a user's may be called as ours: so the first frame must be one of these.
 _SHELL_ROOTS: Final = re.compile(
     r"bridge\.py:\d+ in _|threading\.py:\d+ in _bootstrap|<frozen runpy>:|coshell:\d+ in <module>"
@@ -91,9 +90,15 @@ def _trimmed(stack: HeapStack) -> Stack:
 
 def _machinery_below(root: str) -> frozenset[str]:
     """The files that are left out at the root of a stack that begins so."""
+    runtime, shell = _files_of(coloop.__file__), _files_of(coshell.__file__)
     if _SHELL_ROOTS.match(root):
-        return _BELOW_SHELL
-    return _RUNTIME if _file_of(root) in _RUNTIME else frozenset()
+        return runtime | shell | _STANDARD
+    return runtime if _file_of(root) in runtime else frozenset()
+
+
+@cache
+def _files_of(package: str) -> frozenset[str]:
+    return frozenset(path.name for path in Path(package).parent.rglob("*.py"))
 
 
 def _file_of(frame: str) -> str:

@@ -131,7 +131,11 @@ class Timeline:
             track = self._sites.pop(name, None) or Track(name, name, None, Curve())
             self._sites[name] = track
             track.curve.add(at_s, heap_bytes, room)
-        self._make_room(self._sites, {site[:NAME_LENGTH] for site in held})
+        present = {site[:NAME_LENGTH] for site in held}
+        for name, track in self._sites.items():
+            if name not in present and _size(track) != 0:
+                track.curve.add(at_s, 0, room)
+        self._make_room(self._sites, present)
 
     def _room(self) -> int:
         """How many points each curve may have."""

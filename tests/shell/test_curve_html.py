@@ -25,7 +25,7 @@ def test_numbers_of_things_go_in_steps() -> None:
 
 def test_figures_stand_in_words_above_and_sizes_beside() -> None:
     made = drawn()
-    assert "now 2.0K, peak 2.0K" in made
+    assert "now 2.0K, highest seen 2.0K" in made
     assert re.findall(r'<span class="tick" style="top:(.*?)%">(.*?)</span>', made)[-1] == ("0.0", "2.0K")
 
 
@@ -45,7 +45,7 @@ def test_a_title_is_text_and_a_moment_of_one_point_is_no_error() -> None:
 def test_a_long_curve_has_a_bounded_number_of_points() -> None:
     made = drawn(tuple(Point(100 + n / 1000, n) for n in range(10_000)))
     assert made.count(";") < MOST_POINTS + 60
-    assert "peak 9.8K" in made
+    assert "highest seen 9.8K" in made
 
 
 def test_of_nothing_nothing_is_shown() -> None:

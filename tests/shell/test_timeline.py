@@ -48,6 +48,13 @@ def test_the_heap_by_place_of_birth_is_remembered_the_largest_first() -> None:
     ]
 
 
+def test_a_place_of_which_nothing_is_left_has_come_down_to_zero() -> None:
+    timeline = Timeline()
+    for n in range(4):
+        timeline.add(at(n, coroutine(1)), {"a.py:1 in f": 100} if n < 2 else {"b.py:2 in g": 50})
+    assert [values(trace.points) for trace in timeline.sites()] == [[50, 50], [100, 100, 0]]
+
+
 def test_if_nobody_knows_it_the_picture_is_added_up_if_it_shows_everybody() -> None:
     timeline = Timeline()
     pair = (coroutine(1, heap_bytes=5), coroutine(2, heap_bytes=6))
