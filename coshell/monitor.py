@@ -26,6 +26,9 @@ from .values import Duration
 REFRESH_S: Final = 0.5
 MIN_REFRESH_S: Final = 0.1
 MAX_PICTURES: Final = 1000
+MAX_BY_SITE: Final = (
+    20_000  # coroutines; all of them are looked at, a microsecond each, and nobody runs meanwhile
+)
 RATE_WINDOW_SAMPLES: Final = 10
 SPARK_SAMPLES: Final = 8
 LAG_WINDOW_S: Final = 1.0
@@ -256,7 +259,8 @@ class Monitor:
         self._remember(self._facts.snapshot())
 
     def _remember(self, snapshot: Snapshot) -> None:
-        self.timeline.add(snapshot, self._by_site() if snapshot.responsive else None)
+        is_cheap = snapshot.responsive and snapshot.live <= MAX_BY_SITE
+        self.timeline.add(snapshot, self._by_site() if is_cheap else None)
 
     def _sample_of(self, now_s: float, snapshot: Snapshot) -> Sample:
         last_seen = None if snapshot.responsive else self.latest

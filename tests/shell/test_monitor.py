@@ -5,7 +5,17 @@ import pytest
 
 from coloop import NotRunning, Snapshot
 from coshell.lints import Lint
-from coshell.monitor import HOG_SILENCE_S, MAX_TOLD, Growth, HogWatch, Monitor, Sample, Series, servers_in
+from coshell.monitor import (
+    HOG_SILENCE_S,
+    MAX_BY_SITE,
+    MAX_TOLD,
+    Growth,
+    HogWatch,
+    Monitor,
+    Sample,
+    Series,
+    servers_in,
+)
 from tests.patience import PATIENCE_S
 from tests.shell.pictures import coroutine, snapshot, socket
 
@@ -135,6 +145,13 @@ def test_all_samples_are_remembered_as_curves_and_a_look_adds_to_them_alone() ->
     assert [point.value for point in monitor.timeline.heap] == [0, 1000, 2000, 3000]
     assert [trace.name for trace in monitor.timeline.sites()] == ["a.py:1 in f"]
     assert monitor.latest is last
+
+
+def test_places_of_birth_are_not_asked_for_when_that_would_take_long() -> None:
+    crowd = snapshot(coroutine(1), live=MAX_BY_SITE + 1)
+    monitor = Monitor(Facts(crowd), pytest.fail, clock=Clock(), by_site=lambda: pytest.fail("asked"))
+    monitor.sample()
+    assert monitor.timeline.sites() == []
 
 
 def test_lag_is_the_worst_of_the_last_second() -> None:
