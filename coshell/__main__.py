@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Final
 from .ending import Quit, Terminated
 
 if TYPE_CHECKING:
+    from .batch import Options
+    from .report import Report
     from .shell import Shell
 
 DRAIN_S: Final = 3.0
@@ -134,7 +136,34 @@ def _run(arguments: list[str]) -> int:
 
     report = JsonReport(sys.stdout) if options.events else PlainReport(sys.stdout, sys.stderr)
     how = Options(options.keep_going, options.update, options.timeout, dict(options.set), tuple(options.deny))
-    return run_files(options.file, new_shell, report, how)
+    if options.report is None:
+        return run_files(options.file, new_shell, report, how)
+    return _run_watched(options, new_shell, report, how)
+
+
+def _run_watched(
+    options: argparse.Namespace, new_shell: Callable[[], Shell], report: Report, how: Options
+) -> int:
+    """The same, with a page that tells how it went, however it ends."""
+    from dataclasses import replace
+
+    from .batch import run_files
+    from .command_error import CommandError
+    from .pictures.witness import Witness
+
+    try:
+        witness = Witness(options.report, report, force=options.force)
+    except CommandError as error:
+        print(f"coshell run: --report {error}", file=sys.stderr)
+        return USAGE
+    code = None
+    try:
+        code = run_files(options.file, new_shell, witness, replace(how, watching=witness.watching))
+    finally:
+        problem = witness.write(code)
+        if problem:
+            print(f"coshell run: --report {problem}", file=sys.stderr)
+    return code or (FAILED if problem else OK)
 
 
 def _command_of_plugin(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from . import __version__
@@ -22,6 +23,7 @@ examples:
   coshell setup.cosh -i              a session file, then the prompt
   echo 'ps --json' | coshell         lines from a pipe
   coshell run *.cosh --json          session files, for checks
+  coshell run a.cosh --report a.html a page of its memory, its leaks and what it claims
   coshell labs                       the built-in experiments
   coshell plugins                    what is loaded, and what was refused and why
   coshell config show                the settings, and where they come from
@@ -81,6 +83,10 @@ def run_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--deny", action="append", default=[], metavar="LINT", help="fail if this lint finds something"
     )
+    parser.add_argument(
+        "--report", type=Path, metavar="PAGE.html", help="write a page: timeline, leaks, claims, flame graph"
+    )
+    parser.add_argument("-f", "--force", action="store_true", help="replace that page if it is there")
     _add_common(parser)
     return parser.parse_args(arguments)
 

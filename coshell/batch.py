@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -47,6 +48,7 @@ class Options:
         timeout_s: real seconds that each file has; None for no end.
         settings: what is set before the first step.
         deny: the lints that fail a run.
+        watching: from a file's name and its shell to a context in which that file is run.
     """
 
     keep_going: bool = False
@@ -54,6 +56,7 @@ class Options:
     timeout_s: float | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     deny: Sequence[str] = ()
+    watching: Callable[[str, Shell], AbstractContextManager[None]] = lambda _name, _shell: nullcontext()
 
 
 def run_files(
@@ -132,7 +135,8 @@ class _Batch:
         runner = StepRunner(shell, self._report, strict=True, update=self._options.update)
         with runner:
             try:
-                self._run_steps(session, runner)
+                with self._options.watching(session.name, shell):
+                    self._run_steps(session, runner)
                 self._look_at_output(session, runner)
                 summary = _summary_of(runner)
             finally:

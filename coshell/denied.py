@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
-from coloop import Snapshot
-
 from .command import CommandError
-from .lints import BUILT_IN, DiedUnseen, Finding, HeapGrowing, Lint, findings
-from .monitor import MAX_PICTURES, MIN_REFRESH_S, Facts, Monitor, Sample
+from .lints import BUILT_IN, DiedUnseen, Finding, HeapGrowing, findings
+from .monitor import MAX_PICTURES, MIN_REFRESH_S, Monitor
+from .sampling import ShellFacts
 from .text import nearest
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Denied:
         self._found: dict[tuple[str, int], Finding] = {}
         self._leaks: list[Leaked] = []
         self._monitor = Monitor(
-            _ShellFacts(shell), lambda _: None, refresh_s=MIN_REFRESH_S, on_sample=self._take
+            ShellFacts(shell), lambda _: None, refresh_s=MIN_REFRESH_S, on_sample=self._take
         )
 
     @property
@@ -110,22 +109,3 @@ def leaks_of(shell: Shell) -> list[Leaked]:
     seen = shell.watch.now()
     judged = records(seen.judged(), seen.looks)
     return [Leaked(f"{leak.born}: {leak.because}") for leak in judged if leak.verdict == "LEAK"]
-
-
-class _ShellFacts(Facts):
-    """What the monitor needs of a shell that has no bar."""
-
-    def __init__(self, shell: Shell) -> None:
-        self._shell = shell
-
-    def snapshot(self) -> Snapshot:
-        """See `Facts`."""
-        return self._shell.snapshot(MAX_PICTURES)
-
-    def lints(self) -> Iterable[Lint]:
-        """See `Facts`."""
-        return self._shell.plugins.lints()
-
-    def segments(self, sample: Sample) -> Iterable[str]:  # noqa: ARG002 - the protocol's
-        """See `Facts`."""
-        return ()

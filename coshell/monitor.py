@@ -19,12 +19,16 @@ import psutil
 from coloop import CoroutinePicture, NotRunning, Snapshot, SocketPicture, memory
 
 from .lints import BUILT_IN, Finding, HeapGrowing, Lint, findings
+from .pictures.timeline import Timeline
 from .text import printable
 from .values import Duration
 
 REFRESH_S: Final = 0.5
 MIN_REFRESH_S: Final = 0.1
 MAX_PICTURES: Final = 1000
+MAX_BY_SITE: Final = (
+    20_000  # coroutines; all of them are looked at, a microsecond each, and nobody runs meanwhile
+)
 RATE_WINDOW_SAMPLES: Final = 10
 SPARK_SAMPLES: Final = 8
 LAG_WINDOW_S: Final = 1.0
@@ -63,6 +67,7 @@ class Sample:
         findings: what the lints say.
         servers: the listeners; as last seen, when the scheduler is hogged.
         stack_bytes: all stacks together; likewise.
+        stack_frames: the depth of the deepest of them; likewise.
         segments: what plugins add to the bar.
     """
 
@@ -76,6 +81,7 @@ class Sample:
     findings: tuple[Finding, ...] = ()
     servers: tuple[ServerLine, ...] = ()
     stack_bytes: int = 0
+    stack_frames: int = 0
     segments: tuple[str, ...] = ()
 
 
@@ -189,6 +195,11 @@ class Monitor:
         refresh_s: seconds between two samples, at least `MIN_REFRESH_S`.
         on_sample: called on the monitor's thread after each sample.
         clock: tells real time in seconds: what hogs the thread does so on any clock of the scheduler.
+        by_site: tells the heap by place of birth, with what the dead have left; None if it does not know.
+
+    Attributes:
+        latest: the last sample; None before there is one.
+        timeline: what all samples showed, bounded.
     """
 
     def __init__(
@@ -199,13 +210,16 @@ class Monitor:
         refresh_s: float = REFRESH_S,
         on_sample: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        by_site: Callable[[], Mapping[str, int] | None] = lambda: None,
     ) -> None:
         self.latest: Sample | None = None
+        self.timeline = Timeline()
         self._facts = facts
         self._notice = notice
         self._refresh_s = max(refresh_s, MIN_REFRESH_S)
         self._on_sample = on_sample
         self._clock = clock
+        self._by_site = by_site
         self._growth = Growth()
         self._lints: tuple[Lint, ...] = (*BUILT_IN, HeapGrowing(self._growth.rises))
         self._hogs = HogWatch()
@@ -230,6 +244,7 @@ class Monitor:
     def sample(self) -> Sample:
         """Look once: it becomes `latest`, and a notice is given if there is one to give."""
         snapshot, now_s = self._facts.snapshot(), self._clock()
+        self._remember(snapshot)
         self._growth.add(now_s, snapshot)
         self._lags.append((now_s, _lag_of(snapshot)))
         sample = self._sample_of(now_s, snapshot)
@@ -238,6 +253,14 @@ class Monitor:
         if line is not None:
             self._notice(line)
         return self.latest
+
+    def look(self) -> None:
+        """Let the timeline reach this moment, and change nothing else; from any thread."""
+        self._remember(self._facts.snapshot())
+
+    def _remember(self, snapshot: Snapshot) -> None:
+        is_cheap = snapshot.responsive and snapshot.live <= MAX_BY_SITE
+        self.timeline.add(snapshot, self._by_site() if is_cheap else None)
 
     def _sample_of(self, now_s: float, snapshot: Snapshot) -> Sample:
         last_seen = None if snapshot.responsive else self.latest
@@ -252,6 +275,7 @@ class Monitor:
             findings=tuple(findings(snapshot.coroutines, (*self._lints, *self._facts.lints()))),
             servers=last_seen.servers if last_seen else tuple(servers_in(snapshot)),
             stack_bytes=last_seen.stack_bytes if last_seen else snapshot.stack_bytes,
+            stack_frames=last_seen.stack_frames if last_seen else _deepest(snapshot),
         )
 
     def _run(self) -> None:
@@ -300,6 +324,10 @@ def servers_in(snapshot: Snapshot) -> list[ServerLine]:
 
 def _is_client_of(listener: SocketPicture, other: SocketPicture) -> bool:
     return other.role == "server" and other.local == listener.local
+
+
+def _deepest(snapshot: Snapshot) -> int:
+    return max((picture.frames for picture in snapshot.coroutines), default=0)
 
 
 def _lag_of(snapshot: Snapshot) -> float:

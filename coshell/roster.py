@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +22,7 @@ from coloop import CoroutinePicture, Snapshot
 
 from .lints import Finding
 from .reach import is_local
-from .render import Column
+from .render import Column, sparkline
 from .text import cut, plural, printable
 from .values import Bytes, Count, Duration
 
@@ -64,6 +64,26 @@ class ByteRate(Bytes):
         return f"{'+' if self > 0 else ''}{super().__str__()}" if self else "."
 
 
+class Trend(tuple[int, ...]):  # noqa: SLOT001 - a tuple takes no slots
+    """The last values of a heap in bytes, oldest first; `str` draws them.
+
+    Attributes:
+        ascii_only: draw with ASCII.
+    """
+
+    ascii_only: bool = False
+
+    @classmethod
+    def of(cls, values: Iterable[int], *, ascii_only: bool = False) -> Trend:
+        """Some values."""
+        trend = cls(values)
+        trend.ascii_only = ascii_only
+        return trend
+
+    def __str__(self) -> str:
+        return sparkline(self, ascii_only=self.ascii_only)
+
+
 @dataclass(frozen=True)
 class Row:
     """One coroutine in `ps`.
@@ -85,6 +105,7 @@ class Row:
         parent: who started it.
         spawned_at: where.
         outcome: how it ended; None while it lives.
+        heap_trend: its heap in the last samples, in bytes, oldest first; None before there are two.
         depth: how many ancestors stand above it in a tree; 0 elsewhere.
     """
 
@@ -104,6 +125,7 @@ class Row:
     parent: int | None
     spawned_at: str
     outcome: str | None
+    heap_trend: Trend | None = None
     depth: int = 0
 
     @property
@@ -121,6 +143,11 @@ class Row:
     def place(self) -> str | None:
         """Where it stands, as it is shown."""
         return None if self.where is None else _short(self.where)
+
+    @property
+    def trend(self) -> str:
+        """How its heap went, as it is shown."""
+        return "" if self.heap_trend is None else str(self.heap_trend)
 
     @property
     def warnings(self) -> str:
@@ -143,11 +170,12 @@ ROW_COLUMNS: Final = (
     Column("stack", "STACK", ">", drop=3),
     Column("heap", "HEAP", ">"),
     Column("heap_rate", "dHEAP/s", ">"),
+    Column("trend", "TREND", drop=8),
     Column("doing", "WAITING-ON", drop=2, minimum=10),
     Column("place", "WHERE", drop=7, minimum=12),
     Column("warnings", "WARN", drop=1),
 )
-OFTEN_EMPTY: Final = frozenset({"heap", "heap_rate", "warnings", "place"})
+OFTEN_EMPTY: Final = frozenset({"heap", "heap_rate", "trend", "warnings", "place"})
 
 
 @dataclass(frozen=True)
@@ -159,12 +187,14 @@ class Look:
         heap_rates: bytes a second by coroutine id, as far as known.
         findings: what the lints say.
         columns: what plugins add.
+        heap_trends: heaps in the last samples, by coroutine id, as far as known.
     """
 
     snapshot: Snapshot
     heap_rates: Mapping[int, float] = field(default_factory=dict)
     findings: Sequence[Finding] = ()
     columns: Sequence[PsColumn] = ()
+    heap_trends: Mapping[int, Trend] = field(default_factory=dict)
 
 
 def rows(look: Look, *, all_dead: bool = False) -> list[Row]:
@@ -177,6 +207,7 @@ def rows(look: Look, *, all_dead: bool = False) -> list[Row]:
     return [
         make(
             **_measures(picture, look.heap_rates.get(picture.id)),
+            heap_trend=look.heap_trends.get(picture.id),
             warn=tuple(warnings.get(picture.id, ())),
             **{key_of(column.header): column.value(picture) for column in look.columns},
         )

@@ -114,7 +114,7 @@ class Shell:
         failures: the last coroutines that died of an exception that nobody joined.
         things: what commands have opened, by name.
         terminal: the terminal, if there is one.
-        monitor: what samples the scheduler, if there is a prompt.
+        monitor: what samples the scheduler, if anybody wants that.
         watch: what remembers how heaps went on, and watches them when it is asked to.
         marks: the moments that `mark` has named.
     """
@@ -165,6 +165,8 @@ class Shell:
 
     def close(self) -> bool:
         """Cancel all coroutines and let go of everything; False if a coroutine could not be ended."""
+        if self.monitor is not None:
+            self.monitor.stop()
         ended = self.bridge.stop()
         coloop.memory.set_level(self._level_before)
         coloop.memory.own_thread(own=False)
@@ -449,6 +451,8 @@ class Shell:
         self.bridge.stop()
         self.bridge = self._new_bridge()
         self.bridge.start()
+        if self.monitor is not None:
+            self.monitor.timeline.clear()
 
     def _new_bridge(self) -> Bridge:
         clock = MockClock() if self.settings.clock == "virtual" else None

@@ -25,9 +25,9 @@ from .highlight import ShellLexer, label
 from .history import open_history
 from .keys import Desk, Gesture, Typed, bindings
 from .lines import Line, LineError
-from .lints import Lint
-from .monitor import MAX_PICTURES, Facts, Monitor, Sample
+from .monitor import MAX_PICTURES, Monitor, Sample
 from .nc import Conversation, NcOptions
+from .sampling import HeapBySite, ShellFacts
 from .shell import Result, Shell
 from .text import plural
 from .toolbar import fragments
@@ -60,7 +60,11 @@ class Seat:
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
         self._monitor = Monitor(
-            _Facts(shell), shell.notice, refresh_s=shell.settings.refresh, on_sample=self._sampled
+            _Facts(shell),
+            shell.notice,
+            refresh_s=shell.settings.refresh,
+            on_sample=self._sampled,
+            by_site=HeapBySite(),
         )
         self._history = open_history(os.environ, "history", shell.notice)
         self._prompt: Prompt = self._make_prompt()
@@ -239,19 +243,8 @@ class Seat:
         return None if hog is None or sample is None else self._shell.scheduler.coroutine(hog.id)
 
 
-class _Facts(Facts):
-    """What the monitor looks at."""
-
-    def __init__(self, shell: Shell) -> None:
-        self._shell = shell
-
-    def snapshot(self) -> Snapshot:
-        """See `Facts`."""
-        return self._shell.snapshot(MAX_PICTURES)
-
-    def lints(self) -> Iterable[Lint]:
-        """See `Facts`."""
-        return self._shell.plugins.lints()
+class _Facts(ShellFacts):
+    """What the monitor looks at, with what plugins add to the bar."""
 
     def segments(self, sample: Sample) -> Iterable[str]:
         """See `Facts`."""

@@ -14,7 +14,7 @@ from typing import Final
 from .monitor import Sample, ServerLine, label
 from .render import sparkline
 from .text import cut, printable, width_of
-from .values import Bytes, Duration
+from .values import Bytes, Duration, rate_text
 
 SEPARATOR: Final = " | "
 HOG_STYLE: Final = "class:bar.alarm"
@@ -57,7 +57,8 @@ def segments(sample: Sample, *, ascii_only: bool = False) -> Iterator[Segment]:
     yield from _hog(sample)
     yield _counts(sample)
     yield from _warnings(sample)
-    yield Segment((f"stack {Bytes(sample.stack_bytes)}",))
+    stack = f"stack {Bytes(sample.stack_bytes)}"
+    yield Segment((f"{stack}/{sample.stack_frames}", stack))
     yield _heap(sample, ascii_only=ascii_only)
     yield Segment((f"rss {Bytes(sample.rss_bytes)}",))
     yield Segment(
@@ -106,11 +107,6 @@ def _server(server: ServerLine) -> Segment:
     address = f":{port}" if port.isdigit() else cut(server.address, MAX_NAME_WIDTH)
     name = cut(server.name, MAX_NAME_WIDTH)
     return Segment((f"{name} {address} {server.clients}c", f"{address} {server.clients}c"))
-
-
-def rate_text(bytes_per_s: float) -> str:
-    """A rate with its sign: `+40.1K/s`."""
-    return f"{'-' if bytes_per_s < 0 else '+'}{Bytes(round(abs(bytes_per_s)))}/s"
 
 
 def _fitted(wanted: list[Segment], width: int) -> list[tuple[str, str]]:

@@ -85,6 +85,11 @@ def _in_two_units(seconds: int) -> str:
     return f"{seconds}s"
 
 
+def rate_text(bytes_per_s: float) -> str:
+    """A rate with its sign: `+40.1K/s`."""
+    return f"{'-' if bytes_per_s < 0 else '+'}{Bytes(round(abs(bytes_per_s)))}/s"
+
+
 def parse_size(text: str) -> int:
     """Read `64K`, `2M`, `1.5G` or a plain number as bytes.
 

@@ -39,7 +39,7 @@ def test_the_wheel_holds_every_source_file_and_lab(wheel: Path) -> None:
     for root, package in ((".", "coshell"), ("runtime", "coloop"), ("plugins", "coshell_plugins")):
         base = ROOT / root
         for path in (base / package).rglob("*"):
-            if path.suffix in {".py", ".cosh", ".typed"}:
+            if path.suffix in {".py", ".cosh", ".typed", ".css", ".js"}:
                 assert path.relative_to(base).as_posix() in held
 
 

@@ -9,7 +9,20 @@ from coshell.command import Command
 
 def built_in() -> Iterator[Command]:
     """All of them."""
-    from . import coroutines, leaking, limiting, looking, memory, netcat, network, refs, session, status
+    from . import (
+        coroutines,
+        leaking,
+        limiting,
+        looking,
+        memory,
+        netcat,
+        network,
+        pictures,
+        refs,
+        session,
+        status,
+    )
 
-    for module in (session, status, coroutines, limiting, looking, network, netcat, memory, leaking, refs):
+    own = (session, status, coroutines, looking, network, netcat, memory, limiting, leaking, refs, pictures)
+    for module in own:
         yield from module.COMMANDS

@@ -12,6 +12,7 @@ from coshell.command import Arg, Command, CommandError, UsageError
 from coshell.failures import Death
 from coshell.lints import BUILT_IN, DiedUnseen, Finding, HeapGrowing, findings
 from coshell.listing import Listing, fitted, lines_of, listing
+from coshell.monitor import SPARK_SAMPLES
 from coshell.naming import number_in, ranges
 from coshell.portrait import (
     Portrait,
@@ -22,7 +23,7 @@ from coshell.portrait import (
     standing_lines,
 )
 from coshell.render import Column
-from coshell.roster import Look, Row, footer, recent_dead, row_columns, rows
+from coshell.roster import Look, Row, Trend, footer, recent_dead, row_columns, rows
 from coshell.sifting import group_columns, grouped, matching, ordered, tree
 
 if TYPE_CHECKING:
@@ -104,7 +105,18 @@ def look_at(shell: Shell, limit: int | None = None, *, all_dead: bool = False) -
         heap_rates={} if sample is None else sample.heap_rates,
         findings=[*_findings(shell, pictures), *_growing(shell, pictures)],
         columns=shell.plugins.ps_columns(),
+        heap_trends=_trends(shell),
     )
+
+
+def _trends(shell: Shell) -> dict[int, Trend]:
+    """Heaps in the last samples, if anybody looks all the time."""
+    recent = {} if shell.monitor is None else shell.monitor.timeline.recent(SPARK_SAMPLES)
+    return {
+        number: Trend.of(values, ascii_only=shell.settings.ascii)
+        for number, values in recent.items()
+        if len(values) > 1
+    }
 
 
 def _findings(shell: Shell, pictures: Iterable[CoroutinePicture]) -> list[Finding]:
@@ -228,7 +240,7 @@ COMMANDS: Final = (
         lane="any",
         show=lines_of,
         details=(
-            "STACK is bytes/depth. HEAP is what it has allocated and not freed. dHEAP/s and the warnings of a growing"
+            "STACK is bytes/depth. HEAP is what it has allocated and not freed. dHEAP/s, TREND and the warnings of a growing"
             " heap come from the samples that the prompt takes. Who has ended is shown for six seconds."
             f" At most {MAX_ROWS} rows are shown unless asked for; the last line tells."
         ),

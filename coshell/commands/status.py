@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import coloop
 from coshell.command import Command
 from coshell.commands.memory import MAX_SURVEYED
+from coshell.pictures.timeline import LIMIT_BYTES
 from coshell.text import plural, printable
 from coshell.values import Bytes, Count, Duration
 
@@ -41,6 +42,8 @@ class Status:
         stack: all stacks together; None for more than are looked at.
         rss: what the process holds in memory; None where the system does not tell.
         shell: the heap of the shell's own coroutine and threads.
+        samples: what the monitor remembers, for `plot` and the bar; None if nobody looks.
+        samples_limit: the most that it will remember.
         things: the servers and clients that are open, by name.
         plugins: those that are loaded.
     """
@@ -66,6 +69,8 @@ class Status:
     stack: Bytes | None
     rss: Bytes | None
     shell: Bytes | None
+    samples: Bytes | None
+    samples_limit: Bytes
     things: tuple[str, ...]
     plugins: tuple[str, ...]
 
@@ -101,6 +106,8 @@ def status(shell: Shell) -> Status:
         stack=Bytes(snapshot.stack_bytes) if whole else None,
         rss=_bytes(coloop.memory.process().rss),
         shell=_bytes(own),
+        samples=None if shell.monitor is None else Bytes(shell.monitor.timeline.own_bytes),
+        samples_limit=Bytes(LIMIT_BYTES),
         things=tuple(shell.things),
         plugins=tuple(record.name for record in shell.plugins.records() if record.state != "refused"),
     )
@@ -136,6 +143,7 @@ def _status_lines(value: Status, _: int) -> list[str]:
             f"not added up for more than {MAX_SURVEYED:,}" if value.stack is None else str(value.stack),
         ),
         ("process", "unknown" if value.rss is None else f"rss {value.rss}"),
+        ("itself", _itself_line(value)),
         ("open", ", ".join(value.things) or "nothing"),
         ("plugins", ", ".join(value.plugins) or "none"),
     )
@@ -148,6 +156,12 @@ def _accounts_line(value: Status) -> str:
 
 def _heap_line(value: Status) -> str:
     return f"{value.heap} in coroutines, {value.shell or 0} of it the shell's; {value.outside or 0} outside of all"
+
+
+def _itself_line(value: Status) -> str:
+    if value.samples is None:
+        return "no samples are kept (plot begins that)"
+    return f"{value.samples} of samples, at most {value.samples_limit}"
 
 
 COMMANDS: Final = (

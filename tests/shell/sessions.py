@@ -85,15 +85,21 @@ def hogged_session() -> Iterator[Session]:
 
     The hog ends when the block does.
     """
-    with session() as opened:
-        begun, over = threading.Event(), threading.Event()
-        opened.shell.names.update(begun=begun, over=over)
-        opened.type(_HOG)
-        wait_for(begun)
-        try:
-            yield opened
-        finally:
-            over.set()
+    with session() as opened, hogging(opened):
+        yield opened
+
+
+@contextmanager
+def hogging(opened: Session) -> Iterator[None]:
+    """In this block a coroutine `hog` lets nobody else run."""
+    begun, over = threading.Event(), threading.Event()
+    opened.shell.names.update(begun=begun, over=over)
+    opened.type(_HOG)
+    wait_for(begun)
+    try:
+        yield
+    finally:
+        over.set()
 
 
 _HOG = """\

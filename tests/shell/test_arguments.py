@@ -1,6 +1,7 @@
 """The command line."""
 
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,13 @@ def test_a_run_has_options_of_its_own():
     assert options.set == [("vi", "on"), ("x", "a=b")]
     assert options.deny == ["stuck"]
     assert settings_in(options) == {}
+
+
+def test_a_run_may_leave_a_page():
+    options = run_options(["a.cosh", "--report", "out.html", "-f"])
+    assert (options.report, options.force) == (Path("out.html"), True)
+    options = run_options(["a.cosh"])
+    assert (options.report, options.force) == (None, False)
 
 
 @pytest.mark.parametrize(

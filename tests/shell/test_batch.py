@@ -1,6 +1,7 @@
 import io
 import json
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -364,3 +365,17 @@ def test_what_was_interrupted_is_not_written(batch, limit):
     batch.write(a__cosh=f"co> 1 + 1\n3\nco> {limit}\n")
     assert batch.run("a.cosh", update=True, timeout_s=0.1) == 124
     assert batch.read("a.cosh") == f"co> 1 + 1\n3\nco> {limit}\n"
+
+
+def test_whoever_watches_a_file_does_so_while_its_steps_run_and_before_its_shell_is_closed(batch):
+    batch.write(a__cosh="x = 1\n@assert x == 2\n")
+    seen = []
+
+    @contextmanager
+    def watching(name, shell):
+        seen.append((name, "x" in shell.names, shell.bridge.running))
+        yield
+        seen.append((name, shell.names["x"], shell.bridge.running))
+
+    assert batch.run("a.cosh", watching=watching) == 1
+    assert seen == [("a.cosh", False, True), ("a.cosh", 1, True)]

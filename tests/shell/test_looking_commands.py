@@ -11,7 +11,9 @@ import coloop
 from coshell.commands.looking import COMMANDS, MAX_ROWS
 from coshell.lints import Finding
 from coshell.monitor import Sample
+from coshell.pictures.timeline import Timeline
 from coshell.plugin import Lint, PsColumn
+from tests.shell.pictures import coroutine, snapshot
 from tests.shell.sessions import Session, check_example, check_json, hogged_session, session
 
 
@@ -158,9 +160,17 @@ def test_rates_and_growth_come_from_whoever_looks_all_the_time(at_prompt: Sessio
             ),
         )
 
+        timeline = Timeline()
+        for n in range(3):
+            timeline.add(snapshot(coroutine(1, heap_bytes=1000 * n), taken_at=n))
+
+        def stop(self) -> None:
+            """The shell ends."""
+
     at_prompt.shell.monitor = Watching()
     listed = at_prompt.value("ps")
     assert str(listed[0].heap_rate) == "+40.1K"
+    assert listed[0].heap_trend == (0, 1000, 2000)
     assert listed[0].warn == ("heap-growing",)
     assert not any("gone" in line for line in listed.footer)
 

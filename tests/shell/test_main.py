@@ -395,3 +395,26 @@ def test_a_run_without_a_plugin_that_was_asked_for_ends_with_2(here):
     ended = coshell(here, "run", "--plugin", "nosuch", "a.cosh")
     assert ended.returncode == 2
     assert "plugin 'nosuch' not loaded" in ended.stderr
+
+
+def test_a_run_leaves_a_page_and_replaces_none_unless_it_is_told_to(here):
+    (here / "a.cosh").write_text("@assert 1 + 1 == 2\n")
+    done = coshell(here, "run", "a.cosh", "--report", "out.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "@assert 1 + 1 == 2" in (here / "out.html").read_text()
+    (here / "out.html").write_text("mine")
+    done = coshell(here, "run", "a.cosh", "--report", "out.html")
+    told = "coshell run: --report out.html: there already (-f replaces it)\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+    assert (here / "out.html").read_text() == "mine"
+    assert coshell(here, "run", "a.cosh", "--report", "out.html", "-f").returncode == 0
+    assert (here / "out.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_run_that_a_signal_ends_leaves_its_page(here):
+    (here / "a.cosh").write_text("echo 127.0.0.1:0\nsleep(3600)\n")
+    with Process(here, "run", "a.cosh", "--report", "out.html") as running:
+        running.process.stdout.readline()
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(PATIENCE_S) == 143
+    assert "ended by a signal" in (here / "out.html").read_text()

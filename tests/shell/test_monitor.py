@@ -5,7 +5,17 @@ import pytest
 
 from coloop import NotRunning, Snapshot
 from coshell.lints import Lint
-from coshell.monitor import HOG_SILENCE_S, MAX_TOLD, Growth, HogWatch, Monitor, Sample, Series, servers_in
+from coshell.monitor import (
+    HOG_SILENCE_S,
+    MAX_BY_SITE,
+    MAX_TOLD,
+    Growth,
+    HogWatch,
+    Monitor,
+    Sample,
+    Series,
+    servers_in,
+)
 from tests.patience import PATIENCE_S
 from tests.shell.pictures import coroutine, snapshot, socket
 
@@ -127,6 +137,23 @@ def test_a_sample_knows_what_the_looks_before_have_seen() -> None:
     assert monitor.latest is sample
 
 
+def test_all_samples_are_remembered_as_curves_and_a_look_adds_to_them_alone() -> None:
+    pictures = [snapshot(coroutine(1, heap_bytes=1000 * n), taken_at=n) for n in range(4)]
+    monitor = Monitor(Facts(*pictures), pytest.fail, clock=Clock(), by_site=lambda: {"a.py:1 in f": 50})
+    last = [monitor.sample() for _ in range(3)][-1]
+    monitor.look()
+    assert [point.value for point in monitor.timeline.heap] == [0, 1000, 2000, 3000]
+    assert [trace.name for trace in monitor.timeline.sites()] == ["a.py:1 in f"]
+    assert monitor.latest is last
+
+
+def test_places_of_birth_are_not_asked_for_when_that_would_take_long() -> None:
+    crowd = snapshot(coroutine(1), live=MAX_BY_SITE + 1)
+    monitor = Monitor(Facts(crowd), pytest.fail, clock=Clock(), by_site=lambda: pytest.fail("asked"))
+    monitor.sample()
+    assert monitor.timeline.sites() == []
+
+
 def test_lag_is_the_worst_of_the_last_second() -> None:
     lags = [0.3, 0.001, 0.002, 0.001]
     monitor = Monitor(Facts(*(snapshot(lag_s=lag) for lag in lags)), pytest.fail, clock=Clock())
@@ -141,7 +168,7 @@ def test_while_the_scheduler_is_hogged_servers_and_stacks_stay_as_last_seen() ->
     before, after = monitor.sample(), monitor.sample()
     assert after.snapshot.hog is not None
     assert after.servers == before.servers != ()
-    assert after.stack_bytes == 5000
+    assert (after.stack_bytes, after.stack_frames) == (5000, 1)
 
 
 def test_a_server_is_shown_with_the_connections_on_its_address() -> None:

@@ -16,6 +16,7 @@ from coshell.roster import (
     ByteRate,
     Look,
     StackSize,
+    Trend,
     footer,
     row_columns,
     rows,
@@ -54,7 +55,7 @@ def test_json_has_documented_keys_and_plain_numbers() -> None:
     record = json.loads(json_line(made(LEAKY)[0]))
     assert set(record) == {
         "id", "state", "name", "age", "busy", "switches", "stack", "frames", "heap", "heap_rate", "waiting_on",
-        "where", "warn", "parent", "spawned_at", "outcome", "depth",
+        "where", "warn", "parent", "spawned_at", "outcome", "depth", "heap_trend",
     }  # fmt: skip
     assert (record["heap"], record["stack"], record["frames"], record["heap_rate"]) == (
         1_677_722,
@@ -78,6 +79,15 @@ def test_rates_and_warnings_stand_in_the_rows_they_belong_to() -> None:
     shell, leaky = rows(Look(snapshot(PICTURE, LEAKY), {2: 41_062.4}, findings))
     assert (shell.heap_rate, shell.warn) == (None, ())
     assert (str(leaky.heap_rate), leaky.warn, leaky.warnings) == ("+40.1K", ("stuck", "hog"), "stuck hog")
+
+
+def test_a_trend_is_drawn_and_is_numbers_to_programs() -> None:
+    trends = {2: Trend.of((0, 700, 1000)), 3: Trend.of((5, 5), ascii_only=True)}
+    found = rows(Look(snapshot(PICTURE, LEAKY, replace(LEAKY, id=3)), heap_trends=trends))
+    assert [row.trend for row in found] == ["", "▁▅█", ".."]
+    assert "TREND" in table(found, row_columns(found), 160)[0]
+    assert "TREND" not in table(found, row_columns(found), 60)[0]
+    assert json.loads(json_line(found[1]))["heap_trend"] == [0, 700, 1000]
 
 
 @pytest.mark.parametrize(("rate", "shown"), [(0, "."), (-2048, "-2.0K"), (1, "+1")])

@@ -73,3 +73,13 @@ def test_status_knows_virtual_time(typed):
     typed("set clock virtual")
     typed("sleep(60)")
     assert "clock virtual, at 60.0" in typed("status")[0]
+
+
+def test_status_tells_what_the_shell_itself_remembers(typed):
+    assert "itself      no samples are kept (plot begins that)" in typed("status")
+    typed("set level heap")
+    typed("plot")
+    (line,) = [line for line in typed("status") if line.startswith("itself")]
+    assert line.endswith(" of samples, at most 512.0K")
+    record = json.loads(typed("status --json")[0])
+    assert 0 < record["samples"] < record["samples_limit"]

@@ -18,6 +18,7 @@ BUSY = Sample(
     findings=(Finding("heap-growing", 2, "leaky", "has a heap that rose 20 samples in a row"),),
     servers=(ServerLine("echo#1", "127.0.0.1:40213", 1),),
     stack_bytes=5_900,
+    stack_frames=12,
 )
 
 
@@ -27,7 +28,7 @@ def bar(sample: Sample | None, width: int) -> str:
 
 def test_a_wide_bar_shows_everything_in_the_order_of_its_worth() -> None:
     assert bar(BUSY, 200) == (
-        " RUN 1 WAIT 3 | !1 heap-growing | stack 5.8K | heap 1.7M .:-=+*#@ +40.1K/s | rss 31.0M | lag 400us"
+        " RUN 1 WAIT 3 | !1 heap-growing | stack 5.8K/12 | heap 1.7M .:-=+*#@ +40.1K/s | rss 31.0M | lag 400us"
         " | echo#1 :40213 1c | F1 help  F2 heap "
     )
 
@@ -35,9 +36,9 @@ def test_a_wide_bar_shows_everything_in_the_order_of_its_worth() -> None:
 def test_a_narrow_bar_drops_from_the_right() -> None:
     texts = [bar(BUSY, width).strip() for width in (120, 80, 60, 40, 20, 10, 1)]
     assert texts == [
-        " RUN 1 WAIT 3 | !1 heap-growing | stack 5.8K | heap 1.7M .:-=+*#@ +40.1K/s | rss 31.0M | lag 400us | echo#1 :40213 1c".strip(),
-        "RUN 1 WAIT 3 | !1 heap-growing | stack 5.8K | heap 1.7M .:-=+*#@ +40.1K/s",
-        "RUN 1 WAIT 3 | !1 heap-growing | stack 5.8K | heap 1.7M",
+        " RUN 1 WAIT 3 | !1 heap-growing | stack 5.8K/12 | heap 1.7M .:-=+*#@ +40.1K/s | rss 31.0M | lag 400us | :40213 1c".strip(),
+        "RUN 1 WAIT 3 | !1 heap-growing | stack 5.8K/12 | heap 1.7M .:-=+*#@ +40.1K/s",
+        "RUN 1 WAIT 3 | !1 heap-growing | stack 5.8K/12 | heap 1.7M",
         "RUN 1 WAIT 3 | !1 heap-growing",
         "RUN 1 WAIT 3 | !1",
         "",
