@@ -13,7 +13,7 @@
 /* Everybody's: what was received is a bytes object before anybody else runs. */
 static char buffer[BUFFER_BYTES];
 
-static PyObject *recv_verb, *send_verb, *check_open, *check_sending, *failure;
+static PyObject *recv_verb, *send_verb, *check_open, *check_sending, *failure, *took, *wait_verb;
 
 /* -- what is usual */
 
@@ -82,7 +82,12 @@ static PyObject *
 meet_the_end(Wire *self, Switching *scheduler, size_t asked)
 {
     Py_XSETREF(self->reader, Py_NewRef(scheduler->running));
-    PyObject *done = PyObject_CallMethod((PyObject *)self, "_took", "in", 0, (Py_ssize_t)asked);
+    PyObject *size = PyLong_FromSize_t(asked), *nothing = PyLong_FromLong(0);
+    PyObject *done = size && nothing
+                         ? PyObject_CallMethodObjArgs((PyObject *)self, took, nothing, size, NULL)
+                         : NULL;
+    Py_XDECREF(nothing);
+    Py_XDECREF(size);
     Py_CLEAR(self->reader);
     Py_XDECREF(done);
     return done ? PyBytes_FromStringAndSize(NULL, 0) : NULL;
@@ -97,7 +102,9 @@ wait_for(Wire *self, Switching *scheduler, int is_reading)
     PyObject *me = Py_NewRef(scheduler->running);
     Py_XSETREF(*lane, Py_NewRef(me));
     if (!self->poller) { /* another one watches it */
-        woken = PyObject_CallMethod((PyObject *)self, "_wait", "iO", is_reading ? 1 : 2, verb);
+        PyObject *events = PyLong_FromLong(is_reading ? 1 : 2);
+        woken = events ? PyObject_CallMethodObjArgs((PyObject *)self, wait_verb, events, verb, NULL) : NULL;
+        Py_XDECREF(events);
     } else {
         woken = expect(self, is_reading, me) < 0 ? NULL : park(scheduler, verb, (PyObject *)self, Py_None);
         withdraw(self, is_reading);
@@ -346,7 +353,7 @@ add_wire(PyObject *module)
         const char *text;
     } strings[] = {
         {&recv_verb, "recv"}, {&send_verb, "send"}, {&check_open, "_check_open"},
-        {&check_sending, "_check_sending"}, {&failure, "_failure"},
+        {&check_sending, "_check_sending"}, {&failure, "_failure"}, {&took, "_took"}, {&wait_verb, "_wait"},
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(strings); i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
