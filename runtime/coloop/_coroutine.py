@@ -14,11 +14,11 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ._account import Account
 from ._coroutine_state import CANCELLED, DONE, RUNNING, WAITING
 from ._errors import WasCancelled
 from ._form import native, quick
 from ._frames import summaries
-from ._memory import Account
 from ._snapshot import account_of
 
 if TYPE_CHECKING or native is None:

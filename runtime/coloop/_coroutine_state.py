@@ -6,8 +6,8 @@ import contextvars
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from ._account import Tally
 from ._frames import Site
-from ._memory import Tally
 
 if TYPE_CHECKING:
     from greenlet import greenlet
@@ -96,6 +96,16 @@ class CoroutineState:
         self._defers: list[Defer] | None = None
         self._error: BaseException | None = None
         self._observed = False
+
+    @property
+    def _heap(self) -> tuple[int, int | None, int, int]:
+        """What it holds now, in bytes and blocks; the most that it held; all that it has ever allocated."""
+        tally = self._tally
+        return tally.heap_bytes, None, tally.heap_peak, tally.allocated_total
+
+    @property
+    def _limit_bytes(self) -> int | None:
+        return self._tally.limit
 
     @property
     def ended(self) -> bool:

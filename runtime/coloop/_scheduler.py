@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from greenlet import getcurrent
 
 from . import _snapshot
+from ._account import Tally
 from ._clock import Clock, MonotonicClock
 from ._coroutine import Coroutine, default_name
 from ._coroutine_state import CANCELLED, WAITING
@@ -42,7 +43,7 @@ from ._form import native
 from ._frames import Site, top_site, trimmed
 from ._handover import Handover
 from ._kill import Killer
-from ._memory import Tally, memory, stack_cost
+from ._memory import memory, stack_cost
 from ._observer import Failure, Observer, describe_failure
 from ._poller import Poller, open_poller
 
@@ -149,9 +150,10 @@ class Scheduler(Timing):
 
     def check_limits(self, me: Coroutine) -> None:
         """At a safe point of `me`: raise `MemoryLimitExceeded` if it, or all together, hold too much."""
-        if not memory.traces_heap():
+        if memory.ledger is None or not memory.traces_heap():
             return
         self.settle()
+        memory.ledger.refresh(me)
         if me._tally.crosses_limit():
             self._raise_about_limit(me, me._tally)
         if self.memory_limit is not None:
@@ -537,7 +539,7 @@ class Scheduler(Timing):
         worker = coroutine._greenlet
         if worker is None:
             return 0, 0
-        ledger = memory.ledger
+        ledger = memory.tracing
         if ledger is not None:
             self.settle()
             stack_cost(self.frame_of(coroutine))

@@ -195,7 +195,7 @@ class Switching:
             memory_limit,
             self.clock.now(),
         )
-        if memory.ledger is not None:
+        if memory.tracing is not None:
             self.settle()  # the handle is the spawner's; what follows is freed by the scheduler
         self.exposed = None
         now = perf_counter()
@@ -210,7 +210,7 @@ class Switching:
         self._job = (coroutine, fn, args, kwargs if kwargs is not None else {})
         self._callers.append(spawner)
         try:
-            if memory.ledger is not None:
+            if memory.tracing is not None:
                 self._charge_switch()
             self._leave(now, coroutine)
         except Exception:  # it has not begun; at the recursion limit no function can be called to say so
@@ -255,7 +255,7 @@ class Switching:
         """Run one coroutine from its first line to its last deferred call."""
         assert self._job is not None
         (coroutine, fn, args, kwargs), self._job = self._job, None
-        if memory.ledger is not None:
+        if memory.tracing is not None:
             make_objects(sys._getframe())
             self._charge_switch()
         try:
@@ -305,8 +305,9 @@ class Switching:
         coroutine._greenlet = coroutine.context = coroutine._interrupts = coroutine._defers = None
         self.living.pop(coroutine.id, None)
         self.graves.append(_snapshot.grave_of(coroutine))
-        if memory.ledger is not None:
-            memory.bury(coroutine._tally, coroutine._site or "?")
+        ledger = memory.tracing
+        if ledger is not None:
+            ledger.bury(coroutine._tally, coroutine._site or "?")
         watchers, coroutine._watchers = coroutine._watchers, None
         if watchers is not None:
             for watcher in watchers:
@@ -342,10 +343,10 @@ class Switching:
         if me is not None:
             me.busy_s += now - self.charged_at
         self.charged_at = self.running_since = now
-        ledger = memory.ledger
+        ledger = memory.tracing
         if ledger is not None:
             make_objects(sys._getframe())
-            ledger.settle(memory.outside if me is None else me._tally)
+            ledger.settle(ledger.outside if me is None else me._tally)
         if target is None:
             if self._callers:
                 target = self._pop_caller()
@@ -392,16 +393,16 @@ class Switching:
         if me is not None:
             me.busy_s += now - self.charged_at
         self.charged_at = now
-        ledger = memory.ledger
+        ledger = memory.tracing
         if ledger is not None:
-            ledger.settle(memory.outside if me is None else me._tally)
+            ledger.settle(ledger.outside if me is None else me._tally)
 
     @staticmethod
     def _charge_switch() -> None:
         """What the scheduler itself takes is nobody's heap, nor are the copies of C stacks that a switch makes."""
-        ledger = memory.ledger
+        ledger = memory.tracing
         if ledger is not None:
-            ledger.settle(memory.outside)
+            ledger.settle(ledger.outside)
 
     def _serve_hirers(self) -> None:
         """In the root: somebody asked for a worker, and waits for it."""

@@ -51,6 +51,7 @@ state_dealloc(State *self)
     PyObject_GC_UnTrack(self);
     if (self->weakrefs)
         PyObject_ClearWeakRefs((PyObject *)self);
+    close_account(self);
     state_clear(self);
     Py_TYPE(self)->tp_free(self);
 }
@@ -89,6 +90,23 @@ state_get_ended_at(State *self, void *_)
     if (!self->has_ended)
         Py_RETURN_NONE;
     return PyFloat_FromDouble(self->ended_at);
+}
+
+/* A tally has it too, but nobody needs one only to be told that there is none. */
+static PyObject *
+state_get_limit(State *self, void *_)
+{
+    if (self->tally)
+        return PyObject_GetAttrString(self->tally, "limit");
+    return Py_NewRef(self->limit ? self->limit : Py_None);
+}
+
+static PyObject *
+state_get_heap(State *self, void *_)
+{
+    Figures heap;
+    read_account(self, &heap);
+    return Py_BuildValue("LLLL", heap.bytes, heap.blocks, heap.peak, heap.allocated);
 }
 
 static PyObject *
@@ -137,6 +155,8 @@ state_context(State *self, void *_)
 static PyGetSetDef state_getset[] = {
     {"ended", (getter)state_ended, NULL, "Whether it is done, failed or cancelled.", NULL},
     {"context", (getter)state_context, NULL, NULL, NULL},
+    {"_limit_bytes", (getter)state_get_limit, NULL, NULL, NULL},
+    {"_heap", (getter)state_get_heap, NULL, NULL, NULL},
     {"_tally", (getter)state_tally, NULL, NULL, NULL},
     {"_site", (getter)state_get_site, NULL, NULL, NULL},
     {"_ended_at", (getter)state_get_ended_at, NULL, NULL, NULL},

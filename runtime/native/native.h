@@ -3,7 +3,8 @@
        coroutine.c   what switching knows of a coroutine       _coroutine_state.py
        switching.c   who runs next                             _switching.py
        spawning.c    starting and ending one                   _switching.py
-       charging.c    what it costs, in time and heap           _switching.py
+       charging.c    who pays for what is allocated            _switching.py
+       ledger*.c     what each has allocated: see ledger.h
        stacks.c      where its Python frames lie
        timers.c      deadlines, soonest first                  _timers.py
        timing.c      when to wake whom                         _timing.py
@@ -18,8 +19,7 @@
        docs.h        what `help` says                          _switching.py
 
    The Python form is the reference, and the same tests run on both. Whatever is rare stays in Python and is
-   called from here: limits, what is said of a timeout, the order that a seed decides, the ledger, the report
-   of a failure.
+   called from here: limits, what is said of a timeout, the order that a seed decides, the report of a failure.
 
    Three things differ from the Python form, because they must:
 
@@ -38,6 +38,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <structmember.h>
 #include <time.h>
 
@@ -56,7 +57,7 @@ typedef struct {
     PyObject *ready, *waiting, *done, *failed, *cancelled; /* states */
     PyObject *Coroutine, *default_name;
     PyObject *Cancelled, *Killed, *NotRunning;
-    PyObject *trimmed, *calling_site, *Site, *make_callers_objects, *ours;
+    PyObject *trimmed, *calling_site, *Site, *ours;
     PyObject *foreign, *either, *nobody, *closed_error;
     PyObject *Tally, *memory, *MonotonicClock, *check_seconds;
 } Names;
@@ -64,16 +65,17 @@ typedef struct {
 extern Names of;
 
 typedef struct {
-    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *settle, *outside, *bury, *name, *now;
+    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *name, *now;
     PyObject *sleep, *wake, *expire, *call_failed, *NoneType, *gr_context;
 } Strings;
 
 extern Strings str;
 
-extern PyObject *ledger;                /* who charges heap; NULL below level `heap` */
 extern _Thread_local PyObject *current; /* the scheduler of this thread; owned */
 
 /* -- one coroutine */
+
+typedef struct Account Account;
 
 typedef struct {
     PyObject_HEAD
@@ -81,6 +83,8 @@ typedef struct {
     PyObject *state, *verb, *subject, *greenlet, *raise, *value, *interrupts, *limit;
     double busy_s;
     Py_ssize_t switches;
+    Account *account; /* if its generation is still that one; of a dead one, what it has left is on it */
+    uint32_t generation;
     PyObject *weakrefs;
     PyObject *scheduler, *watchers, *defers, *error, *name, *id, *parent_id;
     PyObject *context; /* a copy of its parent's; made when somebody asks for it if the parent had none */
@@ -89,6 +93,7 @@ typedef struct {
     PyObject *code;
     int instruction;
     double started_at, ended_at;
+    int64_t peak, allocated; /* of its heap, at its end */
     char has_ended, observed;
 } State;
 
@@ -172,6 +177,7 @@ typedef struct {
     Py_ssize_t slice_left, turn_left;
     double slice_end, running_since, charged_at;
     unsigned long thread_id;
+    Account **pays; /* where its thread keeps who pays; NULL: it is not that thread's scheduler now */
     char is_monotonic;
     const void *handed_code; /* where something was handed to a coroutine last; only compared */
     int handed_at;
@@ -262,10 +268,37 @@ int add_spawning(PyObject *module);
 
 /* -- charging */
 
-int settle(Switching *self);
-int charge_to(State *coroutine);
-int charge_switch(void);
-int make_objects(void);
+void settle(Switching *self);
+
+/* -- the ledger */
+
+#if defined(__linux__) && defined(__GLIBC__)
+#define TLS_IS_NEAR __attribute__((tls_model("initial-exec"))) /* each allocation asks for it */
+#else
+#define TLS_IS_NEAR
+#endif
+
+typedef struct {
+    int64_t bytes, blocks, peak, allocated;
+} Figures;
+
+extern char counting;
+extern _Thread_local Account *paying TLS_IS_NEAR; /* NULL: a thread that has run no scheduler so far */
+
+/* Greenlets are switched by whoever pays for their stacks; the scheduler pays until somebody else says that he does. */
+Account *scheduler_pays(void); /* who paid before */
+void stacks_pay(void);
+void running_pays(Switching *self);
+
+static inline void
+pays_again(Account *account)
+{
+    paying = account;
+}
+
+void close_account(State *coroutine);
+void read_account(State *coroutine, Figures *figures);
+int add_ledger(PyObject *module);
 
 /* -- stacks */
 

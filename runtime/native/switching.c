@@ -9,7 +9,9 @@ ring_push(Ring *ring, State *item)
 {
     if (ring->count == ring->size) {
         Py_ssize_t size = ring->size ? ring->size * 2 : 64;
+        Account *payer = scheduler_pays();
         State **items = PyMem_New(State *, size);
+        pays_again(payer);
         if (!items) {
             PyErr_NoMemory();
             return -1;
@@ -95,7 +97,9 @@ push_caller(Switching *self, State *caller)
 {
     if (self->callers_count == self->callers_size) {
         Py_ssize_t size = self->callers_size ? self->callers_size * 2 : 16;
+        Account *payer = scheduler_pays();
         State **grown = PyMem_Realloc(self->callers, size * sizeof *grown);
+        pays_again(payer);
         if (!grown) {
             PyErr_NoMemory();
             return -1;
@@ -107,11 +111,14 @@ push_caller(Switching *self, State *caller)
     return 0;
 }
 
+/* When it is back, the scheduler pays. */
 PyObject *
 switch_to(PyObject *greenlet)
 {
     Py_INCREF(greenlet);
+    stacks_pay();
     PyObject *back = PyGreenlet_Switch((PyGreenlet *)greenlet, NULL, NULL);
+    scheduler_pays();
     Py_DECREF(greenlet);
     return back;
 }
@@ -126,11 +133,6 @@ leave(Switching *self, double now, State *target, char *left)
     if (me)
         me->busy_s += now - self->charged_at;
     self->charged_at = self->running_since = now;
-    char charged = ledger != NULL;
-    if (charged && (make_objects() < 0 || charge_to(me) < 0)) {
-        Py_XDECREF(target);
-        return -1;
-    }
     if (!target) {
         if (self->callers_count)
             target = pop_caller(self);
@@ -157,16 +159,9 @@ leave(Switching *self, double now, State *target, char *left)
     self->switches++;
     Py_XSETREF(self->running, target); /* stolen */
     PyObject *back = switch_to(worker);
-    if (!back)
-        return -1;
-    Py_DECREF(back);
-    if (charged && charge_switch() < 0) {
-        /* It has left and come back all the same; the next settlement takes it. */
-        if (!PyErr_ExceptionMatches(PyExc_RecursionError))
-            return -1;
-        PyErr_Clear();
-    }
-    return 0;
+    running_pays(self);
+    Py_XDECREF(back);
+    return back ? 0 : -1;
 }
 
 /* -- waiting */
@@ -400,7 +395,9 @@ switching_run_slice(Switching *self, PyObject *_)
     self->slice_left = SLICE_SWITCHES;
     double now = perf_counter();
     self->slice_end = now + SLICE_S;
-    if (leave(self, now, NULL, &left) < 0 || serve_hirers(self) < 0)
+    int done = leave(self, now, NULL, &left) < 0 || serve_hirers(self) < 0 ? -1 : 0;
+    running_pays(self);
+    if (done < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -408,8 +405,7 @@ switching_run_slice(Switching *self, PyObject *_)
 static PyObject *
 switching_settle(Switching *self, PyObject *_)
 {
-    if (settle(self) < 0)
-        return NULL;
+    settle(self);
     Py_RETURN_NONE;
 }
 
