@@ -38,8 +38,8 @@ MAX_SHARED = 5_000
 FOREIGN = 30_000
 AUDIT_S = 0.05
 GREEDY = 0.15
-DUST_BYTES = 2_048  # what a free list or a cache may keep on the account of one that has ended
-DUSTY = 100  # how many may have left some
+DUST_BYTES = 20_000  # what type caches and free lists may keep on the accounts of all that have ended
+DUSTY = 20  # how many of those accounts there may be
 NODES = 20
 MOVES = 14
 
@@ -263,7 +263,7 @@ class Books:
         assert books is not None
         if held.living or books.open_accounts:
             self.wrong.append(f"{books.open_accounts} accounts with {held.living} bytes live on")
-        if books.closed_accounts > DUSTY or held.dead > DUSTY * DUST_BYTES:
+        if books.closed_accounts > DUSTY or held.dead > DUST_BYTES:
             self.wrong.append(f"{held.dead} bytes are left on {books.closed_accounts} accounts")
         if sum(residue.heap_bytes for residue in residues) != held.dead:
             self.wrong.append(f"residues {residues} do not add up to {held.dead}")

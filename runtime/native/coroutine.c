@@ -97,7 +97,7 @@ static PyObject *
 state_get_limit(State *self, void *_)
 {
     if (self->tally)
-        return PyObject_GetAttrString(self->tally, "limit");
+        return PyObject_GetAttr(self->tally, str.limit);
     return Py_NewRef(self->limit ? self->limit : Py_None);
 }
 

@@ -225,6 +225,9 @@ PyInit__native(void)
         {&str.wake, "wake"},
         {&str.expire, "expire"},
         {&str.call_failed, "call_failed"},
+        {&str.outcome, "outcome"},
+        {&str.limit, "limit"},
+        {&str.randrange, "randrange"},
     };
     static int (*const parts[])(PyObject *) = {
         add_constants, add_coroutine, add_timers,  add_switching, add_spawning,
