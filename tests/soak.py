@@ -4,8 +4,8 @@
     python tests/soak.py --coroutines 10000000 --connections 0      for a night
 
 The process has nothing else to do. It hosts a shell with a server, samples it as the bar does, and lets the same things
-happen twice: a first time so that every cache, ring and pool is filled, and then as often as was asked for. Before and
-after the second time it collects garbage and writes down what it holds, by every count there is. What is printed is
+happen three times: twice in part, so that every cache, ring and pool is filled, and then as often as was asked for. Before and
+after the last time it collects garbage and writes down what it holds, by every count there is. What is printed is
 one JSON object; nothing is judged here.
 """
 
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import coloop
@@ -39,7 +40,8 @@ FAILS_EVERY = 10
 KILLED_EVERY = 3
 SETTLE_S = 20.0
 MESSAGE = b"x" * 64
-KINDS = ("coroutines", "connections")
+DESCRIPTORS = Path("/proc/self/fd")
+WARM_UP = {"coroutines": 20_000, "connections": 2_000}
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Figures:
         server: the account of the coroutine that accepts.
         blocks: what Python's allocator has handed out, by its own count.
         objects: that the collector knows.
+        map: what the ledger takes by itself, at most; none of it is in the total.
+        accounts: of the dead, that the ledger keeps because something is left on them.
         uss: what this process alone holds.
         coroutines: how many live.
         descriptors: how many are open.
@@ -66,6 +70,8 @@ class Figures:
     server: int | None
     blocks: int
     objects: int
+    map: int | None
+    accounts: int | None
     uss: int | None
     coroutines: int
     descriptors: int
@@ -79,7 +85,7 @@ class Soak:
     """
 
     def __init__(self, level: str) -> None:
-        self._nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process
+        self._nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process
         self._shell = Shell(Settings(level=level), console=StreamConsole(self._nowhere), interactive=True)
         self._monitor = Monitor(
             _ShellFacts(self._shell), self._shell.notice, refresh_s=MIN_REFRESH_S, on_sample=self._draw
@@ -111,7 +117,10 @@ class Soak:
             time.sleep(0.01)
 
     def figures(self) -> Figures:
-        """What is held now, garbage collected."""
+        """What is held now, garbage collected, and seen by the monitor: its last sample is of an idle shell."""
+        seen, end_s = self.samples, time.monotonic() + SETTLE_S
+        while self.samples < seen + 2 and time.monotonic() < end_s:
+            time.sleep(0.01)
         for _ in range(3):
             gc.collect()
         snapshot = self._shell.snapshot()
@@ -119,14 +128,17 @@ class Soak:
         live, server = snapshot.live, accounts.get(self._server.coroutine)
         told = (snapshot.traced_bytes, snapshot.heap_bytes, snapshot.dead_bytes, snapshot.outside_bytes)
         del snapshot, accounts
+        books = memory.bookkeeping()
         return Figures(
             *told,
             server=server,
             blocks=sys.getallocatedblocks(),
             objects=len(gc.get_objects()),
+            map=None if books is None else books.map_bytes,
+            accounts=None if books is None else books.closed_accounts,
             uss=memory.process().uss,
             coroutines=live,
-            descriptors=len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0,
+            descriptors=sum(1 for _ in DESCRIPTORS.iterdir()) if DESCRIPTORS.exists() else 0,
         )
 
     # -- what happens ------------------------------------------------------------------------------
@@ -138,43 +150,35 @@ class Soak:
             kept.append(kept)  # for the collector
             coloop.defer(kept.append, i)
             coloop.yield_now()
-            if i % FAILS_EVERY == 0:
+            if i % FAILS_EVERY == 0:  # BATCH is a multiple of it
                 raise ValueError(i)
             return str(i)
 
         for first in range(0, count, BATCH):
             coroutines = [coloop.go(body, i) for i in range(first, min(first + BATCH, count))]
+            del coroutines[::FAILS_EVERY]  # nobody joins those that fail, so that they are told of
             for coroutine in coroutines:
-                if coroutine.id % FAILS_EVERY:
-                    with_outcome(coroutine)
-            coloop.yield_now()
+                coroutine.join()
 
     def _connect(self, count: int) -> None:
         batch = min(CONNECTIONS_BATCH, (descriptors_allowed() - SPARE_DESCRIPTORS) // 2)
         for first in range(0, count, batch):
             here = f"127.0.0.{2 + first // batch % 250}"  # each has ports of its own, which stay in TIME_WAIT
-            clients = [
-                coloop.go(self._client, here, i % KILLED_EVERY == 0) for i in range(min(batch, count - first))
-            ]
-            doomed = [client for i, client in enumerate(clients) if i % KILLED_EVERY == 0]
-            for client in clients:
-                if client not in doomed:
-                    client.join()
-            for client in doomed:
+            size = min(batch, count - first)
+            staying = [coloop.go(self._client, here, stays=True) for _ in range(size // KILLED_EVERY)]
+            going = [coloop.go(self._client, here) for _ in range(size - len(staying))]
+            for client in going:
+                client.result()
+            for client in staying:
                 coloop.current_scheduler().kill(client)
 
-    def _client(self, here: str, stays: bool) -> None:
+    def _client(self, here: str, *, stays: bool = False) -> None:
         connection = coloop.connect(self._server.address, local=(here, 0))
         with connection:
             connection.sendall(MESSAGE)
             assert connection.recv_exactly(len(MESSAGE)) == MESSAGE
             if stays:
                 connection.recv()
-
-
-def with_outcome(coroutine: coloop.Coroutine) -> None:
-    """Wait for it; it may have failed."""
-    coroutine.join()
 
 
 def descriptors_allowed() -> int:
@@ -192,18 +196,17 @@ def main() -> None:
     parser.add_argument("--coroutines", type=int, default=100_000)
     parser.add_argument("--connections", type=int, default=10_000)
     parser.add_argument("--level", default="heap")
-    parser.add_argument("--warm-up", type=int, default=3_000, help="of each kind, before the first figures")
     options = parser.parse_args()
     soak = Soak(options.level)
     found: dict[str, Any] = {"level": options.level, "form": coloop.FORM}
     with soak.running():
-        for kind in KINDS:
+        for kind, warm_up in WARM_UP.items():
             count = getattr(options, kind)
             if not count:
                 continue
-            soak.happen(kind, options.warm_up)
-            soak.figures()
-            soak.happen(kind, options.warm_up)
+            for _ in range(2):
+                soak.happen(kind, warm_up)
+                soak.figures()
             before = soak.figures()
             begin_s = time.monotonic()
             soak.happen(kind, count)
