@@ -34,7 +34,7 @@ LEVELS = ("heap", "sites")
 WITHOUT = "without"
 SHOWN = 6000
 NOT_IMPORTED = ("site", "sitecustomize", "usercustomize", "this", "antigravity")
-HANGS = "*VSOCK*"  # on machines without vsock, ledger or not
+HANGS = ("*VSOCK*", "*Vsock*")  # on machines without vsock, ledger or not
 TEST_TIMEOUT_S = 600
 RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
 
@@ -59,18 +59,21 @@ import greenlet, sys
 PRELOAD = """
 import atexit, json, os
 import coloop
-from coloop import _form, memory
-
-memory.set_level({level!r})
+from coloop import CoroutineError, _form, memory
 
 def tell():
-    counts = memory.exact and memory.traces_heap()
+    counts = memory.held() is not None
     audit = _form.native.ledger_audit() if counts else None
     line = json.dumps({{"pid": os.getpid(), "audit": audit, "trouble": "" if counts else memory.cost()}})
     with open({told!r}, "a", encoding="utf-8") as file:
         file.write(line + "\\n")
 
-atexit.register(tell)
+try:
+    memory.set_level({level!r})
+except CoroutineError:  # the interpreter is not the first one of its process
+    pass
+else:
+    atexit.register(tell)
 """
 
 
@@ -165,7 +168,12 @@ def run(level: str, files: Sequence[str], *, inside: bool = False) -> Run:
         report = folder / "report.xml"
         program = ["-c", IN_A_COROUTINE] if inside else ["-m", "test"]
         command = [str(python), "-W", "ignore", *program, "--junit-xml", str(report)]
-        command += ["-i", HANGS, "--timeout", str(TEST_TIMEOUT_S), *files]
+        command += [
+            *(argument for name in HANGS for argument in ("-i", name)),
+            "--timeout",
+            str(TEST_TIMEOUT_S),
+            *files,
+        ]
         kept = {
             key: value
             for key, value in os.environ.items()

@@ -206,6 +206,7 @@ class Snapshot:
         traced_bytes: the total, which is the sum of these three.
         stack_bytes: the stacks of the pictured coroutines.
         cost: what the level of accounting costs, as measured.
+        exact: heap figures are counted block by block; else they are read from tracemalloc at switches.
     """
 
     taken_at: float
@@ -233,6 +234,7 @@ class Snapshot:
     traced_bytes: int | None
     stack_bytes: int
     cost: str
+    exact: bool = False
 
 
 class Grave(NamedTuple):
@@ -478,6 +480,7 @@ def _assemble(
         traced_bytes=None if held is None else held.total,
         stack_bytes=sum(picture.stack_bytes for picture in pictures),
         cost=memory.cost(),
+        exact=memory.exact,
     )
 
 

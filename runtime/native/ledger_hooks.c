@@ -192,18 +192,23 @@ uninstall(Hook *hook)
     hook->is_in = 0;
 }
 
-/* An interpreter with a lock of its own would count at the same time as this one. */
+/* In another interpreter than the first. */
+static int
+is_guest(void)
+{
+    PyThreadState *thread = _PyThreadState_UncheckedGet();
+    return thread && thread->interp != PyInterpreterState_Main();
+}
+
+/* Another interpreter may have a lock of its own, and would count at the same time as this one. */
 void
 check_interpreter(void)
 {
-#if PY_VERSION_HEX >= 0x030C0000
-    PyThreadState *thread = _PyThreadState_UncheckedGet();
     PyInterpreterState *first = PyInterpreterState_Head();
-    if ((thread && thread->interp != PyInterpreterState_Main()) || (first && PyInterpreterState_Next(first))) {
+    if (is_guest() || (first && PyInterpreterState_Next(first))) {
         ledger_trouble = "another interpreter runs in this process";
         counting = 0;
     }
-#endif
 }
 
 /* Whether what is counted can still be believed; if not, counting ends, and `ledger_trouble` says why. */
@@ -225,6 +230,9 @@ check_ledger(void)
 int
 start_ledger(void)
 {
+    check_interpreter();
+    if (is_guest())
+        return 0;
     if (reserve_accounts() < 0)
         return -1;
     counting = 0;
@@ -245,6 +253,8 @@ start_ledger(void)
 void
 stop_ledger(void)
 {
+    if (is_guest())
+        return;
     counting = 0;
     ledger_trouble = NULL;
     for (size_t i = 0; i < Py_ARRAY_LENGTH(hooks); i++)

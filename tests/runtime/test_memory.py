@@ -214,7 +214,7 @@ def test_what_is_handed_over_and_freed_elsewhere_is_credited_to_its_owner_or_whe
     channel: coloop.Channel[bytearray] = coloop.Channel(1)
     sender = go(lambda: (channel.send(bytearray(UNMISTAKABLE)), suspend()))
     receiver = go(lambda: take_and_drop(channel))
-    assert abs(sender.account.heap_bytes - UNMISTAKABLE) < NOISE
+    assert abs(sender.account.heap_peak - UNMISTAKABLE) < NOISE
     receiver.resume()
     receiver.join()
     held = memory.held()
