@@ -60,6 +60,18 @@ def ledger_bookkeeping() -> tuple[int, int, int, int, int, int]:
 def ledger_audit() -> tuple[int, int, int]:
     """Walk the map: accounts that disagree with it; the bytes and the blocks that are on it."""
 
+def ledger_note_sites(mean_bytes: float, /) -> None:
+    """Note the place of a block in so many bytes; 1: of every block, 0: of none."""
+
+def ledger_note_all(coroutine: Coroutine, all: bool, /) -> None:  # noqa: A002
+    """Whether to note every block of this coroutine."""
+
+def ledger_stacks() -> list[tuple[int, tuple[tuple[CodeType, int], ...], float, float, float]]:
+    """A coroutine's id, its calls from the outermost, bytes, blocks, and the variance of the bytes."""
+
+def ledger_types(types: list[type], coroutine: int, /) -> list[tuple[type | None, int, int]]:
+    """What is on the account of a coroutine by type: how many, how many bytes; None is what is no object."""
+
 def ledger_own_thread(own: bool, /) -> None:
     """Whether this thread is the shell's own."""
 

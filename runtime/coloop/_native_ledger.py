@@ -12,15 +12,20 @@ rounded up to sixteen bytes. What C libraries take by themselves (OpenSSL, SQLit
 
 from __future__ import annotations
 
+from math import sqrt
+from operator import add
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from ._errors import CoroutineError
 from ._form import native
-from ._frames import Site
+from ._frames import Site, is_ours
 from ._heap_pictures import Bookkeeping, HeapSite, HeapStack, HeapType, Held, Outside, Residue
 
 if TYPE_CHECKING:
     from ._coroutine import Coroutine
+
+Place = tuple[CodeType, int]
 
 core: Any = native  # there is no such ledger where there is no native core
 
@@ -43,6 +48,20 @@ class NativeLedger:
         if trouble is not None:
             core.ledger_stop()
             raise CoroutineError(f"heap cannot be counted: {trouble}")
+        self._mean_bytes = 0
+
+    def note_sites(self, mean_bytes: int) -> None:
+        """From now on note where blocks are allocated.
+
+        Args:
+            mean_bytes: of each so many bytes one block, on the average; 1: every block; 0: none.
+        """
+        self._mean_bytes = mean_bytes
+        core.ledger_note_sites(mean_bytes)
+
+    def note_all(self, coroutine: Coroutine, *, all_blocks: bool) -> None:
+        """Note every block of this one, whatever is noted of the others."""
+        core.ledger_note_all(coroutine, all_blocks)
 
     def refresh(self, coroutine: Coroutine) -> None:
         """Bring its tally up to date, from which its limit is told."""
@@ -80,17 +99,73 @@ class NativeLedger:
         return list(sums.values())
 
     def sites(self, coroutine: int | None, top: int) -> tuple[HeapSite, ...]:
-        """The live heap by place of allocation."""
-        raise CoroutineError(f"sites of {coroutine}, {top}")
+        """The live heap by place of allocation: the innermost line that is not the runtime's."""
+        told = Told()
+        sums: dict[str, tuple[float, ...]] = {}
+        for owner, places, size, blocks, variance in core.ledger_stacks():
+            if coroutine in {None, owner}:
+                text = told.place(_innermost(places))
+                sums[text] = tuple(map(add, sums.get(text, (0.0, 0.0, 0.0)), (size, blocks, variance)))
+        found = (
+            HeapSite(site, round(size), round(blocks), round(sqrt(variance)))
+            for site, (size, blocks, variance) in sums.items()
+        )
+        return tuple(sorted(found, key=lambda site: -site.heap_bytes)[:top])
 
     def stacks(self, coroutine: int | None) -> tuple[HeapStack, ...]:
-        """The live heap by chain of calls."""
-        raise CoroutineError(f"stacks of {coroutine}")
+        """The live heap by the chain of calls through which it was allocated."""
+        told = Told()
+        found = (
+            HeapStack(owner, tuple(map(told.place, places)), round(size), round(blocks))
+            for owner, places, size, blocks, _ in core.ledger_stacks()
+            if coroutine in {None, owner}
+        )
+        return tuple(sorted(found, key=lambda stack: -stack.heap_bytes))
 
     def types(self, coroutine: int) -> tuple[HeapType, ...]:
-        """The live objects of one coroutine."""
-        raise CoroutineError(f"types of {coroutine}")
+        """The live objects of one coroutine; what they keep elsewhere is told together."""
+        found = (
+            HeapType("(contents)" if kind is None else kind.__name__, count, size)
+            for kind, count, size in core.ledger_types(all_types(), coroutine)
+        )
+        return tuple(sorted(found, key=lambda each: -each.heap_bytes))
 
     def close(self) -> None:
         """Stop counting. The hooks go too, unless another tool sits on top of them: then they let everything pass."""
         core.ledger_stop()
+
+
+class Told:
+    """Places as text, each decoded once."""
+
+    def __init__(self) -> None:
+        self._texts: dict[tuple[int, int], str] = {}
+
+    def place(self, place: Place | None) -> str:
+        """`file.py:12 in function`."""
+        if place is None:
+            return "(no Python code)"
+        code, instruction = place
+        key = id(code), instruction  # a code's own hash is computed anew each time
+        text = self._texts.get(key)
+        if text is None:
+            text = self._texts[key] = str(Site(code, instruction))
+        return text
+
+
+def _innermost(places: tuple[Place, ...]) -> Place | None:
+    return next(
+        (place for place in reversed(places) if not is_ours(place[0])), places[-1] if places else None
+    )
+
+
+def all_types() -> list[type]:
+    """All types that there are, each once."""
+    found: dict[int, type] = {}
+    waiting: list[type] = [object]
+    while waiting:
+        kind = waiting.pop()
+        if id(kind) not in found:
+            found[id(kind)] = kind
+            waiting += type.__subclasses__(kind)
+    return list(found.values())

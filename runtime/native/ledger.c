@@ -2,6 +2,8 @@
 
 #include "ledger.h"
 
+#include <stdlib.h>
+
 /* Whoever runs on each of these schedulers pays from now on. */
 static int
 let_pay(PyObject *schedulers)
@@ -95,6 +97,131 @@ native_ledger_audit(PyObject *_, PyObject *__)
     return Py_BuildValue("LLL", audit.wrong, audit.bytes, audit.blocks);
 }
 
+/* Of every so many bytes on the average; 1: of every block; 0: of none. */
+static PyObject *
+native_ledger_note_sites(PyObject *_, PyObject *mean)
+{
+    double bytes = PyFloat_AsDouble(mean);
+    if (bytes == -1.0 && PyErr_Occurred())
+        return NULL;
+    if (accounts && !is_guest())
+        note_sites(bytes);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+native_ledger_note_all(PyObject *_, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2 || !IS_STATE(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "ledger_note_all takes a coroutine and whether all are noted");
+        return NULL;
+    }
+    int all = PyObject_IsTrue(args[1]);
+    if (all < 0)
+        return NULL;
+    State *coroutine = (State *)args[0];
+    if (counting && !coroutine->has_ended && number_of(account_of(coroutine)) >= FIRST_ACCOUNT)
+        note_all_of(coroutine->account, all);
+    Py_RETURN_NONE;
+}
+
+/* Held before anything is allocated: that may run a finalizer, and stacks may be forgotten there. */
+static PyObject *
+told_stack(uint32_t number)
+{
+    Frame frames[MAX_DEPTH];
+    int depth = stacks && stacks[number].frames ? stacks[number].depth : 0;
+    for (int i = 0; i < depth; i++) {
+        frames[i] = stacks[number].frames[depth - 1 - i];
+        Py_INCREF(frames[i].code);
+    }
+    PyObject *told = PyTuple_New(depth);
+    for (int i = 0; i < depth; i++) {
+        PyObject *place = told ? Py_BuildValue("OL", frames[i].code, frames[i].instruction) : NULL;
+        if (place)
+            PyTuple_SET_ITEM(told, i, place);
+        else
+            Py_CLEAR(told);
+        Py_DECREF(frames[i].code);
+    }
+    return told;
+}
+
+static PyObject *
+told_sum(PyObject *cache, HeapOf *sum)
+{
+    PyObject *key = PyLong_FromUnsignedLong(sum->stack);
+    PyObject *stack = key ? PyDict_GetItemWithError(cache, key) : NULL;
+    Py_XINCREF(stack);
+    if (key && !stack && !PyErr_Occurred()) {
+        stack = told_stack(sum->stack);
+        if (stack && PyDict_SetItem(cache, key, stack) < 0)
+            Py_CLEAR(stack);
+    }
+    Py_XDECREF(key);
+    return stack ? Py_BuildValue("LNddd", sum->coroutine, stack, sum->bytes, sum->blocks, sum->variance) : NULL;
+}
+
+static PyObject *
+native_ledger_stacks(PyObject *_, PyObject *__)
+{
+    static int telling; /* a finalizer may ask too: then the numbers of stacks have to stay what they are */
+    Py_ssize_t count;
+    if (!telling)
+        sweep_stacks();
+    HeapOf *sums = sum_sites(&count);
+    if (!sums)
+        return PyErr_NoMemory();
+    telling++;
+    PyObject *told = PyList_New(0), *cache = PyDict_New();
+    for (Py_ssize_t i = 0; told && i < count; i++) {
+        PyObject *sum = cache ? told_sum(cache, &sums[i]) : NULL;
+        if (!sum || PyList_Append(told, sum) < 0)
+            Py_CLEAR(told);
+        Py_XDECREF(sum);
+    }
+    telling--;
+    Py_XDECREF(cache);
+    free(sums);
+    return told;
+}
+
+static PyObject *
+told_types(TypeSum *sums, size_t size, TypeSum *none)
+{
+    PyObject *told = PyList_New(0);
+    for (size_t i = 0; told && i <= size; i++) {
+        TypeSum *sum = i < size ? &sums[i] : none;
+        if (!sum->count)
+            continue;
+        PyObject *type = sum->type ? (PyObject *)sum->type : Py_None;
+        PyObject *each = Py_BuildValue("OLL", type, sum->count, sum->bytes);
+        if (!each || PyList_Append(told, each) < 0)
+            Py_CLEAR(told);
+        Py_XDECREF(each);
+    }
+    return told;
+}
+
+static PyObject *
+native_ledger_types(PyObject *_, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2 || !PyList_CheckExact(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "ledger_types takes a list of types and the id of a coroutine");
+        return NULL;
+    }
+    long long coroutine = PyLong_AsLongLong(args[1]);
+    if (coroutine == -1 && PyErr_Occurred())
+        return NULL;
+    size_t size;
+    TypeSum none = {0}, *sums = counting ? sum_types(args[0], coroutine, &none, &size) : NULL;
+    if (!sums)
+        return counting ? PyErr_NoMemory() : PyList_New(0);
+    PyObject *told = told_types(sums, size, &none);
+    free(sums);
+    return told;
+}
+
 static PyObject *
 native_ledger_own_thread(PyObject *_, PyObject *is_own)
 {
@@ -118,6 +245,10 @@ add_ledger(PyObject *module)
         {"ledger_residues", native_ledger_residues, METH_NOARGS, NULL},
         {"ledger_bookkeeping", native_ledger_bookkeeping, METH_NOARGS, NULL},
         {"ledger_audit", native_ledger_audit, METH_NOARGS, NULL},
+        {"ledger_note_sites", native_ledger_note_sites, METH_O, NULL},
+        {"ledger_note_all", (PyCFunction)(void (*)(void))native_ledger_note_all, METH_FASTCALL, NULL},
+        {"ledger_stacks", native_ledger_stacks, METH_NOARGS, NULL},
+        {"ledger_types", (PyCFunction)(void (*)(void))native_ledger_types, METH_FASTCALL, NULL},
         {"ledger_own_thread", native_ledger_own_thread, METH_O, NULL},
         {NULL},
     };

@@ -4,7 +4,9 @@
        ledger_accounts.c  what each has allocated; opening and closing accounts
        ledger_births.c    what the dead have left, by the place where they were started
        ledger_hooks.c     standing between CPython and its allocators
-       ledger_sites.c     where blocks were allocated
+       ledger_sites.c     where blocks were allocated: of all, or of some
+       ledger_stacks.c    by which calls
+       ledger_types.c     which objects are on an account
        ledger_audit.c     whether the map and the counters agree
        ledger.c           what Python asks for                                      _native_ledger.py
 
@@ -159,6 +161,7 @@ void stop_ledger(void);
 int check_ledger(void);
 void check_interpreter(void);
 int is_hooked(void);
+int is_guest(void);
 
 extern _Thread_local char thread_is_own; /* it is the shell's, and does nothing for the program */
 
@@ -174,8 +177,51 @@ int audit_ledger(Audit *audit); /* -1 without an exception: there is no room */
 
 void note_site_of(Account *account, uintptr_t block, int64_t bytes, uint32_t *tag);
 void drop_site_of(uintptr_t block);
+void note_sites(double mean_bytes);
+void note_all_of(Account *account, int all);
 void forget_sites(void);
 uint64_t next_sample_of(Account *account);
+
+typedef struct {
+    int64_t coroutine; /* its id; 0: none */
+    uint32_t stack;
+    double bytes, blocks, variance;
+} HeapOf;
+
+HeapOf *sum_sites(Py_ssize_t *count);
+
+/* -- stacks */
+
+#define MAX_DEPTH 24
+
+typedef struct {
+    PyCodeObject *code;
+    int64_t instruction; /* of this width, that there is no gap: frames are compared as they lie */
+} Frame;
+
+typedef struct {
+    Frame *frames; /* innermost first; NULL: it is free */
+    uint64_t hash;
+    int depth;
+    int blocks; /* that live and have come by it */
+} Stack;
+
+extern Stack *stacks;
+extern uint32_t stacks_used;
+
+uint32_t current_stack(void);
+void sweep_stacks(void);
+void drop_stacks(Stack *gone, uint32_t count);
+void forget_stacks(void);
+
+/* -- types */
+
+typedef struct {
+    PyTypeObject *type;
+    int64_t count, bytes;
+} TypeSum;
+
+TypeSum *sum_types(PyObject *list, int64_t coroutine, TypeSum *none, size_t *size);
 
 #pragma GCC visibility pop
 #endif

@@ -193,7 +193,7 @@ uninstall(Hook *hook)
 }
 
 /* In another interpreter than the first. */
-static int
+int
 is_guest(void)
 {
     PyThreadState *thread = _PyThreadState_UncheckedGet();

@@ -159,7 +159,7 @@ def test_the_blocks_that_are_counted_are_those_that_python_counts() -> None:
 
     if sys.getallocatedblocks() == 0:
         pytest.skip("this allocator does not count")
-    first = difference()
+    first = [difference() for _ in range(3)][-1]  # the first calls make what is made once
     kept: list[Any] = [bytes(i) for i in range(3000)]
     children = [go(hold_three, i * 10) for i in range(200)]
     yield_now()
@@ -167,7 +167,7 @@ def test_the_blocks_that_are_counted_are_those_that_python_counts() -> None:
         child.cancel()
     yield_now()
     del kept[::3]
-    assert difference() == first
+    assert [difference() for _ in range(3)][-1] == first
     audit()
     for child in children:
         child.cancel()
@@ -654,7 +654,7 @@ def test_large_and_small_blocks_and_all_ways_to_ask_for_them() -> None:
 ACTIONS = ["bytes", "list", "dict", "cycle", "hand over", "free a stranger's", "grow a stranger's", "error"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(ACTIONS), st.integers(0, 3000)), max_size=40))
 def test_all_accounts_together_are_the_total_whatever_is_done(steps: list[tuple[int, str, int]]) -> None:
     def main() -> None:
