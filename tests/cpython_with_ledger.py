@@ -69,7 +69,7 @@ def tell():
         file.write(line + "\\n")
 
 try:
-    memory.set_level({level!r})
+    memory.set_level({level!r}, exact={level!r} == "sites")  # every block noted, not some
 except CoroutineError:  # the interpreter is not the first one of its process
     pass
 else:
@@ -215,6 +215,9 @@ def main() -> int:
     version = sys.version.split()[0]
     without = run(WITHOUT, options.files)
     print(f"{version} {WITHOUT:8} {without}", flush=True)
+    for name, outcome in sorted(without.outcomes.items()):
+        if outcome not in {"passed", "skipped"}:
+            print(f"  {name}: {outcome}, without any ledger")
     all_same = True
     for level in options.level or LEVELS:
         found = run(level, options.files, inside=options.inside)

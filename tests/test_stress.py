@@ -48,8 +48,9 @@ def test_the_books_agree_with_the_heap_under_each_allocator(allocator: str) -> N
     assert found["counted_by_interpreter"] == (allocator in {"pymalloc", "debug"})
 
 
-def test_they_agree_with_the_places_of_allocation_noted() -> None:
-    assert stressed("--level", "sites", "--seed", "8")["audits"] > 1
+@pytest.mark.parametrize("how", [(), ("--exact",)])
+def test_they_agree_with_the_places_of_allocation_noted(how: tuple[str, ...]) -> None:
+    assert stressed("--level", "sites", "--seed", "8", *how)["audits"] > 1
 
 
 def test_they_agree_while_the_level_changes_all_the_time() -> None:
