@@ -52,16 +52,7 @@ class Endpoint(Wire):
         role: as given.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_born_at",
-        "_file",
-        "_local",
-        "_raw",
-        "id",
-        "owner",
-        "role",
-    )
+    __slots__ = ("__weakref__",)
 
     def __init__(
         self, raw: socket.socket, role: str, local: Address | None = None, file: SocketFile | None = None

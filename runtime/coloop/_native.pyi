@@ -76,6 +76,9 @@ def ledger_types(types: list[type], coroutine: int, /) -> list[tuple[type | None
 def ledger_own_thread(own: bool, /) -> None:
     """Whether this thread is the shell's own."""
 
+def spare_room() -> int | None:
+    """Bytes in the arenas of the allocator of small objects that are in no used block; None if that is another one."""
+
 def shoot(scheduler: Scheduler, coroutine: Coroutine, killed: type[BaseException]) -> bool:
     """Raise `killed` in the midst of what `coroutine` computes, from another thread.
 

@@ -271,7 +271,8 @@ class Server:
                 connection.close()  # with TLS this may take its time, until `stop` loses patience
             finally:
                 del self._connections[me]
-                self._emptied.set()
+                if not self._emptied.is_set():
+                    self._emptied.set()
 
     def _shake_hands(self, connection: TlsSocket) -> None:
         """Before the handler, which is not at fault if it fails. Clients that just leave are not told of."""
