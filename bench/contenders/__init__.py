@@ -58,6 +58,7 @@ CONTENDERS = {
         Contender("trio", "trio"),
         Contender("curio", "curio"),
         Contender("c_epoll"),
+        Contender("coloop_again"),
         Contender(UNCOUNTED),
         Contender("coloop_counts"),
         Contender("coloop_heap"),
