@@ -37,7 +37,10 @@ def scheduler_or_none() -> Scheduler | None:
     """The scheduler of this thread."""
 
 def quick(method: _Method) -> _Method:
-    """`method` of a wire or a coroutine with a quick way for what is usual; `recv`, `send`, `sendall`, `join` have one."""
+    """`method` of a wire or a coroutine with a quick way for what is usual.
+
+    There is one for `accept`, `recv`, `send`, `sendall`, `close` and `join`.
+    """
 
 def set_ledger(ledger: Ledger | None) -> None:
     """From now on `ledger` is told who has run; None charges nobody."""
