@@ -15,7 +15,7 @@ int _PyObject_DebugMallocStats(FILE *out); /* 3.11 to 3.13: 0 where it is not py
 
 static PyMemAllocatorEx without_hooks;
 
-/* What it prints of the allocator without hooks, to be freed; NULL if there is nothing or no memory for it. */
+/* What it prints of the allocator without hooks, to be freed; NULL if there is nothing. */
 static char *
 statistics(void)
 {
