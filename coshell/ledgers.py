@@ -69,6 +69,7 @@ class Ledgers:
     Attributes:
         level: what is counted.
         cost: what counting costs, as measured.
+        exact: every block is counted; else the figures are what changed while each coroutine ran.
         coroutines: how many live.
         living: heap of the living coroutines.
         dead: what the dead have left.
@@ -90,6 +91,7 @@ class Ledgers:
 
     level: str
     cost: str
+    exact: bool
     coroutines: int
     living: Bytes | None
     dead: Bytes | None
@@ -124,6 +126,7 @@ def ledgers(snapshot: Snapshot, process: Process, residues: Sequence[Residue]) -
     return Ledgers(
         level=snapshot.level,
         cost=snapshot.cost,
+        exact=snapshot.exact,
         coroutines=snapshot.live,
         living=_bytes(heap),
         dead=_bytes(dead),
@@ -185,13 +188,19 @@ def _managed(value: Ledgers) -> list[Fact]:
         return [("managed by Python", None, f"not traced at level {value.level}: set level heap")]
     return [
         ("managed by Python", value.traced, f"since level {value.level} was set"),
-        (f"  attributed {APPROXIMATE}", value.attributed, "by what changed while each coroutine ran"),
+        _attributed(value),
         (f"    {plural(value.coroutines, 'living coroutine')}", value.living, ""),
         *((f"      {_short(each.name)}", each.heap, f"peak {each.peak}") for each in value.largest),
         ("    the dead", value.dead, ""),
         *((f"      {_short(e.name)}", e.heap, plural(e.coroutines, "coroutine")) for e in value.residues),
         ("  unattributed", value.unattributed, "threads, imports, what ran in no coroutine"),
     ]
+
+
+def _attributed(value: Ledgers) -> Fact:
+    if value.exact:
+        return ("  attributed", value.attributed, "every block, to whoever allocated it")
+    return (f"  attributed {APPROXIMATE}", value.attributed, "by what changed while each coroutine ran")
 
 
 def _short(name: str) -> str:

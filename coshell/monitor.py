@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import psutil
 
-from coloop import CoroutinePicture, NotRunning, Snapshot, SocketPicture
+from coloop import CoroutinePicture, NotRunning, Snapshot, SocketPicture, memory
 
 from .lints import BUILT_IN, Finding, HeapGrowing, Lint, findings
 from .text import printable
@@ -255,6 +255,7 @@ class Monitor:
         )
 
     def _run(self) -> None:
+        memory.own_thread()
         while not self._stopped.wait(self._pause_s()):
             try:
                 self.sample()

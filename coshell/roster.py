@@ -34,7 +34,7 @@ DEAD_SHOWN: Final = 10
 FINDINGS_SHOWN: Final = 3
 MAX_CELL_WIDTH: Final = 28
 MAX_INDENT: Final = 20
-APPROXIMATE: Final = "~"  # the ledger that reads tracemalloc at switches is not exact
+APPROXIMATE: Final = "~"  # before a figure of the ledger that reads tracemalloc at switches
 
 
 class StackSize(Bytes):
@@ -287,7 +287,8 @@ def _totals(snapshot: Snapshot) -> str:
     if snapshot.heap_bytes is None or snapshot.traced_bytes is None:
         return f"{line}; heap not traced (level {snapshot.level})"
     attributed, traced = Bytes(snapshot.heap_bytes), Bytes(snapshot.traced_bytes)
-    return f"{line}; heap attributed {APPROXIMATE}{attributed} of {traced}"
+    mark = "" if snapshot.exact else APPROXIMATE
+    return f"{line}; heap attributed {mark}{attributed} of {traced}"
 
 
 def _open_to_others(snapshot: Snapshot) -> list[str]:

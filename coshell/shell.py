@@ -152,6 +152,7 @@ class Shell:
         self.bridge.start()
         if plugins:
             self.plugins.load_entry_points()
+        coloop.memory.own_thread()  # that of the keyboard
         # Last, because imports take several times as long while allocations are traced.
         self._level_before = coloop.memory.level()
         coloop.memory.set_level(self.settings.level)
@@ -160,6 +161,7 @@ class Shell:
         """Cancel all coroutines and let go of everything; False if a coroutine could not be ended."""
         ended = self.bridge.stop()
         coloop.memory.set_level(self._level_before)
+        coloop.memory.own_thread(own=False)
         if "plugins" in self.__dict__:
             self.plugins.close()
         self.output.close()

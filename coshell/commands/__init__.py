@@ -9,7 +9,7 @@ from coshell.command import Command
 
 def built_in() -> Iterator[Command]:
     """All of them."""
-    from . import coroutines, looking, memory, netcat, network, session, status
+    from . import coroutines, limiting, looking, memory, netcat, network, session, status
 
-    for module in (session, status, coroutines, looking, network, netcat, memory):
+    for module in (session, status, coroutines, limiting, looking, network, netcat, memory):
         yield from module.COMMANDS

@@ -33,11 +33,14 @@ class Status:
         clock: the time on its clock, and what kind of clock that is.
         level: what the ledger counts.
         cost: what that costs.
+        accounts: how many coroutines have one; None below level `heap`.
+        accounts_left: how many are kept of the dead, for what they have left.
+        ledger: bytes that the ledger takes by itself, at most.
         heap: all accounts together.
         outside: heap that belongs to no coroutine.
         stack: all stacks together; None for more than are looked at.
         rss: what the process holds in memory; None where the system does not tell.
-        shell: the heap of the shell's own coroutine.
+        shell: the heap of the shell's own coroutine and threads.
         things: the servers and clients that are open, by name.
         plugins: those that are loaded.
     """
@@ -55,6 +58,9 @@ class Status:
     clock: str
     level: str
     cost: str
+    accounts: Count | None
+    accounts_left: Count | None
+    ledger: Bytes | None
     heap: Bytes | None
     outside: Bytes | None
     stack: Bytes | None
@@ -68,7 +74,10 @@ def status(shell: Shell) -> Status:
     """How everything fares, also while a coroutine holds the scheduler."""
     snapshot = shell.snapshot(MAX_SURVEYED)
     whole = len(snapshot.coroutines) == snapshot.live
+    held, books = coloop.memory.held(), coloop.memory.bookkeeping()
     own = next((picture.heap_bytes for picture in snapshot.coroutines if picture.id == 1), None)
+    if own is not None and held is not None:
+        own += held.outside.own
     kind = "virtual" if shell.bridge.clock_is_virtual else "real"
     return Status(
         scheduler=_scheduler_state(snapshot),
@@ -84,6 +93,9 @@ def status(shell: Shell) -> Status:
         clock=f"{kind}, at {snapshot.taken_at:.3f}s" if kind == "virtual" else kind,
         level=snapshot.level,
         cost=snapshot.cost,
+        accounts=None if books is None else Count(books.open_accounts),
+        accounts_left=None if books is None else Count(books.closed_accounts),
+        ledger=None if books is None else Bytes(books.map_bytes),
         heap=_bytes(snapshot.heap_bytes),
         outside=_bytes(snapshot.outside_bytes),
         stack=Bytes(snapshot.stack_bytes) if whole else None,
@@ -117,6 +129,7 @@ def _status_lines(value: Status, _: int) -> list[str]:
             f"{value.failed} failed; {plural(int(value.timers), 'timer')}; {plural(int(value.threads), 'thread call')}",
         ),
         ("ledger", f"level {value.level}{f'; {value.cost}' if value.cost else ''}"),
+        *(() if value.ledger is None or not value.accounts else (("", _accounts_line(value)),)),
         ("heap", "not counted" if value.heap is None else _heap_line(value)),
         (
             "stack",
@@ -127,6 +140,10 @@ def _status_lines(value: Status, _: int) -> list[str]:
         ("plugins", ", ".join(value.plugins) or "none"),
     )
     return [printable(f"{name:<11} {text}", keep="") for name, text in facts]
+
+
+def _accounts_line(value: Status) -> str:
+    return f"{value.accounts} accounts and {value.accounts_left} of the dead; takes {value.ledger} at most"
 
 
 def _heap_line(value: Status) -> str:

@@ -14,6 +14,7 @@ To read the source, begin with `_switching.py`, then `_scheduler.py`.
 
 from . import study as study
 from . import testing as testing
+from ._account import Account as Account
 from ._address import Address as Address
 from ._after import TimedCall as TimedCall
 from ._after import after as after
@@ -50,12 +51,15 @@ from ._errors import WasCancelled as WasCancelled
 from ._errors import WrongThread as WrongThread
 from ._form import FORM as FORM
 from ._group import Group as Group
+from ._heap_pictures import HeapSite as HeapSite
+from ._heap_pictures import HeapStack as HeapStack
+from ._heap_pictures import HeapType as HeapType
+from ._heap_pictures import Residue as Residue
 from ._inbox import Inbox as Inbox
 from ._listener import Listener as Listener
 from ._listener import listen as listen
 from ._lock import Lock as Lock
 from ._lock import RLock as RLock
-from ._memory import Account as Account
 from ._memory import memory as memory
 from ._observer import Failure as Failure
 from ._observer import Observer as Observer

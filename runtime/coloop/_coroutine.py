@@ -14,11 +14,11 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ._account import Account
 from ._coroutine_state import CANCELLED, DONE, RUNNING, WAITING
 from ._errors import WasCancelled
 from ._form import native, quick
 from ._frames import summaries
-from ._memory import Account
 from ._snapshot import account_of
 
 if TYPE_CHECKING or native is None:
@@ -134,6 +134,25 @@ class Coroutine(CoroutineState):
         if self._error is not None:
             raise self._error
         return self._value
+
+    @property
+    def limit_action(self) -> str | None:
+        """What happens when its memory limit is crossed: `raise`, `warn` or `cancel`; None without a limit."""
+        limit = self._limit
+        return None if limit is None else limit.action
+
+    def limit_memory(self, heap_bytes: int | None, action: str = "raise") -> None:
+        """Limit the heap that it may hold, from now on; needs level `heap`.
+
+        Args:
+            heap_bytes: so much; None takes the limit away.
+            action: what happens when it is crossed: `raise` MemoryLimitExceeded in it, `warn`, or `cancel` it.
+
+        Raises:
+            ValueError: a limit that is not positive, no such action, or heap is not counted at this level.
+            WrongThread: called from another thread.
+        """
+        self._scheduler.limit_memory(heap_bytes, action, coroutine=self)
 
     def cancel(self) -> bool:
         """Raise `Cancelled` at its wait, or at its next one; its `finally` blocks and deferred calls run.

@@ -107,11 +107,6 @@ def make_objects(frame: FrameType | None) -> None:
         frame = frame.f_back
 
 
-def make_callers_objects() -> None:
-    """The same for the frames of whoever calls this; the native core has no frame to give."""
-    make_objects(sys._getframe().f_back)
-
-
 def summaries(frame: FrameType | None) -> list[traceback.FrameSummary]:
     """A stack as `traceback` shows it: outermost first, at most `MAX_FRAMES` of the innermost."""
     frames = user_frames(frame)[:MAX_FRAMES]

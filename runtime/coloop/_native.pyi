@@ -4,13 +4,13 @@ Built from `runtime/native` where there is a compiler; nobody but `_form.py` imp
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from types import CodeType
+from typing import Any, TypeVar
 
 from ._coroutine import Coroutine
 from ._coroutine_state import CoroutineState as CoroutineState
 from ._line import JointWait as JointWait
 from ._line import WaitQueue as WaitQueue
-from ._memory import Ledger
 from ._passage import Passage as Passage
 from ._poller import EpollPoller as EpollPoller
 from ._run import current as current
@@ -42,8 +42,32 @@ def quick(method: _Method) -> _Method:
     There is one for `accept`, `recv`, `send`, `sendall`, `close` and `join`.
     """
 
-def set_ledger(ledger: Ledger | None) -> None:
-    """From now on `ledger` is told who has run; None charges nobody."""
+def ledger_start(schedulers: list[Any]) -> None:
+    """Count from zero: whoever runs on these schedulers pays."""
+
+def ledger_stop() -> bool:
+    """Stop counting; False if another tool sits on top of the hooks, so that they had to stay."""
+
+def ledger_trouble() -> str | None:
+    """Why counting has ended by itself."""
+
+def ledger_held() -> tuple[int, int, int, int, int, int, int, int] | None:
+    """Total, living, dead; and on no coroutine's account: threads, outside, scheduler, stacks, own."""
+
+def ledger_residues() -> list[tuple[CodeType | str | None, int, int, int, int]]:
+    """A place (code or text) and its instruction; of its dead: how many, the bytes and the blocks that are left."""
+
+def ledger_bookkeeping() -> tuple[int, int, int, int, int, int]:
+    """The fields of a `Bookkeeping`."""
+
+def ledger_audit() -> tuple[int, int, int]:
+    """Walk the map: accounts that disagree with it; the bytes and the blocks that are on it."""
+
+def last_crossing() -> Any:
+    """The `Crossing` for which an exception has just struck on this thread."""
+
+def ledger_own_thread(own: bool, /) -> None:
+    """Whether this thread is the shell's own."""
 
 def spare_room() -> int | None:
     """Bytes in the arenas of the allocator of small objects that are in no used block; None if that is another one."""

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from ._account import Account
 from ._errors import NotRunning
 from ._frames import Site, stack_of_thread, top_site
-from ._memory import Account, memory
+from ._memory import memory
 
 if TYPE_CHECKING:
     from ._coroutine import Coroutine
@@ -205,6 +206,7 @@ class Snapshot:
         traced_bytes: the total, which is the sum of these three.
         stack_bytes: the stacks of the pictured coroutines.
         cost: what the level of accounting costs, as measured.
+        exact: heap figures are counted block by block; else they are read from tracemalloc at switches.
     """
 
     taken_at: float
@@ -232,6 +234,7 @@ class Snapshot:
     traced_bytes: int | None
     stack_bytes: int
     cost: str
+    exact: bool = False
 
 
 class Grave(NamedTuple):
@@ -254,10 +257,10 @@ class Grave(NamedTuple):
 
 def grave_of(coroutine: Coroutine) -> tuple[object, ...]:
     """The fields of a `Grave`, as a bare tuple: this is on the path of every spawn."""
-    tally, error = coroutine._tally, coroutine._error
+    heap, error = coroutine._heap, coroutine._error
     ended_at, number, site = coroutine._ended_at, coroutine.id, coroutine._site
     assert ended_at is not None
-    if memory.ledger is not None:
+    if memory.tracing is not None:
         # The handle's were charged to the spawner; kept here, they would never be credited to it.
         number += 0  # a copy
         if isinstance(site, Site):
@@ -272,9 +275,9 @@ def grave_of(coroutine: Coroutine) -> tuple[object, ...]:
         ended_at,
         coroutine.busy_s,
         coroutine.switches,
-        tally.heap_bytes,
-        tally.heap_peak,
-        tally.allocated_total,
+        heap[0],
+        heap[2],
+        heap[3],
         type(coroutine._value).__name__ if error is None else coroutine.outcome,
     )
 
@@ -341,20 +344,24 @@ def account_of(scheduler: Scheduler, coroutine: Coroutine) -> Account:
     """The account of one coroutine, as of now."""
     if coroutine is scheduler.running:
         scheduler.settle()
-    tally, traced = coroutine._tally, memory.traces_heap()
     stack_bytes, frames = scheduler.stack_of(coroutine)
+    heap_bytes, heap_blocks, heap_peak, allocated_total = _heap_of(coroutine)
     return Account(
-        heap_bytes=tally.heap_bytes if traced else None,
-        heap_blocks=None,
-        heap_peak=tally.heap_peak if traced else None,
-        allocated_total=tally.allocated_total if traced else None,
+        heap_bytes=heap_bytes,
+        heap_blocks=heap_blocks,
+        heap_peak=heap_peak,
+        allocated_total=allocated_total,
         stack_bytes=stack_bytes,
         frames=frames,
         sockets=sum(held.owner == coroutine.id for held in scheduler.sockets.values()),
         timers=sum(timer.owner is coroutine for timer in scheduler.timers),
         defers=len(coroutine._defers or ()),
-        limit=tally.limit,
+        limit=None if coroutine._limit is None else coroutine._limit.bytes,
     )
+
+
+def _heap_of(coroutine: Coroutine) -> tuple[int | None, int | None, int | None, int | None]:
+    return coroutine._heap if memory.traces_heap() else (None, None, None, None)
 
 
 def picture_of(
@@ -379,7 +386,7 @@ def _light_picture(scheduler: Scheduler, coroutine: Coroutine) -> CoroutinePictu
 
 
 def _picture(scheduler: Scheduler, coroutine: Coroutine, **measured: Any) -> CoroutinePicture:
-    tally, traced = coroutine._tally, memory.traces_heap()
+    heap_bytes, _, heap_peak, allocated_total = _heap_of(coroutine)
     running = scheduler.running is coroutine
     now = time.perf_counter()
     running_for_s = now - scheduler.running_since if running else 0.0
@@ -394,11 +401,11 @@ def _picture(scheduler: Scheduler, coroutine: Coroutine, **measured: Any) -> Cor
         busy_s=coroutine.busy_s + (now - scheduler.charged_at if running else 0.0),
         switches=coroutine.switches,
         running_for_s=running_for_s,
-        heap_bytes=tally.heap_bytes if traced else None,
-        heap_peak=tally.heap_peak if traced else None,
-        allocated_total=tally.allocated_total if traced else None,
+        heap_bytes=heap_bytes,
+        heap_peak=heap_peak,
+        allocated_total=allocated_total,
         defers=len(coroutine._defers or ()),
-        limit=tally.limit,
+        limit=None if coroutine._limit is None else coroutine._limit.bytes,
         **measured,
     )
 
@@ -442,9 +449,7 @@ def _assemble(
     responsive: bool,
     lag_s: float,
 ) -> Snapshot:
-    live, traced = len(scheduler.living), memory.usage()
-    # Below level `heap` nobody looks at each coroutine here: a monitor asks twice a second, of a million too.
-    heap = None if traced is None else sum(co._tally.heap_bytes for co in _steady_list(scheduler.living))
+    live, held = len(scheduler.living), memory.held()
     hog = next((picture for picture in pictures if picture.running_for_s >= HOG_S), None)
     if hog is None and not responsive:
         hog = _hog_among(scheduler)
@@ -469,12 +474,13 @@ def _assemble(
         lag_s=lag_s,
         hog=hog,
         hog_stack=stack_of_thread(scheduler.thread_id) if hog is not None and not responsive else (),
-        heap_bytes=heap,
-        dead_bytes=None if traced is None else memory.dead.heap_bytes,
-        outside_bytes=None if heap is None or traced is None else traced - heap - memory.dead.heap_bytes,
-        traced_bytes=traced,
+        heap_bytes=None if held is None else held.living,
+        dead_bytes=None if held is None else held.dead,
+        outside_bytes=None if held is None else sum(held.outside),
+        traced_bytes=None if held is None else held.total,
         stack_bytes=sum(picture.stack_bytes for picture in pictures),
         cost=memory.cost(),
+        exact=memory.exact,
     )
 
 

@@ -2,8 +2,9 @@
 
 All that a read or a write looks at before it asks the kernel lies in this one object, because the native
 form of it is a C structure, whose hot path is one call into C (`native/wire.c`): try, and park when there
-is nothing. That path is for what is usual. Whatever is not (a limit of time, TLS, datagrams, an end, a
-fault, a second reader) it leaves to the Python methods, which say what is right (`_form.quick`).
+is nothing. That path is for what is usual, with TLS as without (`native/tls.c`). Whatever is not (a limit
+of time, a handshake, datagrams, an end, a fault, a second reader) it leaves to the Python methods, which say
+what is right (`_form.quick`).
 
 A connection that the native form has accepted is its descriptor and no more (`native/connection.c`): `_raw` and
 `peer` are made when somebody asks for them.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import socket
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._address import Address
@@ -39,8 +40,11 @@ class Wire:
         "_closed_by",
         "_fd",
         "_file",
+        "_incoming",
         "_local",
+        "_outgoing",
         "_plain",
+        "_quiet",
         "_raw",
         "_read_ended",
         "_read_waiter",
@@ -48,7 +52,9 @@ class Wire:
         "_reader",
         "_reset",
         "_scheduler",
+        "_seal",
         "_short_is_drained",
+        "_unsent",
         "_writable",
         "_write_ended",
         "_write_waiter",
@@ -92,6 +98,13 @@ class Wire:
         # Whether its bytes are the kernel's and nothing else, and those that were read before their time.
         self._plain = False
         self._ahead = bytearray()
+        # Of one with TLS: the object that seals and opens, from the handshake on and as long as all is whole,
+        # its buffers, what the kernel did not take of the records, and whether nothing is left to be opened.
+        self._seal: Any = None
+        self._incoming: Any = None
+        self._outgoing: Any = None
+        self._unsent: memoryview | None = None
+        self._quiet = False
         self.received = 0
         self.sent = 0
         self._reset = False  # whether the peer has torn the connection down

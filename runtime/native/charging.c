@@ -1,53 +1,39 @@
-/* What a coroutine costs: the time that it runs is measured here, its heap is told by the ledger. */
+/* What a coroutine costs: the time that it runs, and whose account pays for what is allocated meanwhile.
 
-#include "native.h"
+   Nobody is asked at a switch. Who pays stands in one place of each thread, where the allocator hooks read it, and is
+   written over where one is left for another: the copies of C stacks that a switch makes are nobody's, nor is what the
+   scheduler keeps of its own. Whoever goes on with what is not the scheduler's work says so with `running_pays`. */
 
-/* Another thread may take the ledger away at any call into Python: hence the look, and the hold. */
-static int
-charge(PyObject *tally)
-{
-    PyObject *held = Py_XNewRef(ledger);
-    if (!held)
-        return 0;
-    PyObject *done = PyObject_CallMethodOneArg(held, str.settle, tally);
-    Py_DECREF(held);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
-}
+#include "ledger.h"
 
-/* Charge heap to the account of `coroutine`, or to nobody's. */
-int
-charge_to(State *coroutine)
-{
-    PyObject *tally = coroutine ? state_tally(coroutine) : PyObject_GetAttr(of.memory, str.outside);
-    if (!tally)
-        return -1;
-    int done = charge(tally);
-    Py_DECREF(tally);
-    return done;
-}
-
-/* What the scheduler itself takes is nobody's heap, nor are the copies of C stacks that a switch makes. */
-int
-charge_switch(void)
-{
-    return ledger ? charge_to(NULL) : 0;
-}
-
-int
-make_objects(void)
-{
-    PyObject *done = PyObject_CallNoArgs(of.make_callers_objects);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
-}
-
-int
+void
 settle(Switching *self)
 {
     double now = perf_counter();
     if (self->running)
         self->running->busy_s += now - self->charged_at;
     self->charged_at = now;
-    return ledger ? charge_to(self->running) : 0;
+}
+
+Account *
+scheduler_pays(void)
+{
+    Account *before = paying;
+    if (counting)
+        paying = &accounts[SCHEDULER];
+    return before;
+}
+
+void
+stacks_pay(void)
+{
+    if (counting)
+        paying = &accounts[STACKS];
+}
+
+void
+running_pays(Switching *self)
+{
+    if (counting)
+        paying = self->running ? account_of(self->running) : &accounts[OUTSIDE];
 }

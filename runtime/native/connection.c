@@ -189,7 +189,7 @@ wire_accept(PyObject *wire, PyObject *const *args, Py_ssize_t count)
 {
     Wire *self = (Wire *)wire;
     Switching *scheduler = usual(self);
-    if (count || !scheduler || !may_accept(self) || !scheduler->sockets)
+    if (count || !scheduler || !self->plain || !may_accept(self) || !scheduler->sockets)
         return Py_NotImplemented;
     if (take_turns(scheduler) < 0 || struck() < 0)
         return NULL;
@@ -249,7 +249,7 @@ wire_close(PyObject *wire, PyObject *const *args, Py_ssize_t count)
     Wire *self = (Wire *)wire;
     Switching *scheduler = usual(self);
     int knows_end = self->read_ended == by_peer;
-    if (count || !scheduler || !self->poller || there(self->read_waiter) || there(self->write_waiter) ||
+    if (count || !scheduler || !self->plain || !self->poller || there(self->read_waiter) || there(self->write_waiter) ||
         there(self->file) || !(knows_end || peer_is_there(self)))
         return Py_NotImplemented;
     unwatch(self);

@@ -5,15 +5,6 @@
 #define GRAVE_OBJECTS(g, what)                                                                                \
     what((g)->name) what((g)->state) what((g)->site) what((g)->code) what((g)->outcome)
 
-static long long
-figure(PyObject *tally, const char *name)
-{
-    PyObject *number = tally ? PyObject_GetAttrString(tally, name) : NULL;
-    long long value = number ? PyLong_AsLongLong(number) : 0;
-    Py_XDECREF(number);
-    return value;
-}
-
 void
 empty_grave(Grave *grave)
 {
@@ -34,6 +25,8 @@ bury(Switching *self, State *coroutine)
         return -1;
     Grave *grave = &self->graves[self->buried++ % KEPT_DEAD];
     Grave old = *grave;
+    Figures heap;
+    read_account(coroutine, &heap);
     *grave = (Grave){
         .id = PyLong_AsSsize_t(coroutine->id),
         .parent_id = coroutine->parent_id == Py_None ? 0 : PyLong_AsSsize_t(coroutine->parent_id),
@@ -47,9 +40,9 @@ bury(Switching *self, State *coroutine)
         .ended_at = coroutine->ended_at,
         .busy_s = coroutine->busy_s,
         .switches = coroutine->switches,
-        .heap_bytes = figure(coroutine->tally, "heap_bytes"),
-        .heap_peak = figure(coroutine->tally, "heap_peak"),
-        .allocated_total = figure(coroutine->tally, "allocated_total"),
+        .heap_bytes = heap.bytes,
+        .heap_peak = heap.peak,
+        .allocated_total = heap.allocated,
     };
     if (grave->site && PyTuple_Check(grave->site) && PyTuple_GET_SIZE(grave->site) == 2) { /* a Site */
         grave->code = Py_NewRef(PyTuple_GET_ITEM(grave->site, 0));

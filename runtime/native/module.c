@@ -4,7 +4,6 @@
 
 Names of;
 Strings str;
-PyObject *ledger;
 _Thread_local PyObject *current;
 
 int
@@ -28,10 +27,9 @@ load_names(void)
         {&of.NotRunning, "coloop._errors", "NotRunning"},
         {&of.trimmed, "coloop._frames", "trimmed"},
         {&of.calling_site, "coloop._frames", "calling_site"},
-        {&of.make_callers_objects, "coloop._frames", "make_callers_objects"},
         {&of.Site, "coloop._frames", "Site"},
         {&of.ours, "coloop._frames", "OURS"},
-        {&of.Tally, "coloop._memory", "Tally"},
+        {&of.Tally, "coloop._account", "Tally"},
         {&of.MonotonicClock, "coloop._clock", "MonotonicClock"},
         {&of.foreign, "coloop._line", "foreign"},
         {&of.either, "coloop._line", "either"},
@@ -39,6 +37,13 @@ load_names(void)
         {&of.closed_error, "coloop._passage", "closed_error"},
         {&of.check_seconds, "coloop._timers", "check_seconds"},
         {&of.memory, "coloop._memory", "memory"},
+        {&of.SSLError, "ssl", "SSLError"},
+        {&of.SSLWantReadError, "ssl", "SSLWantReadError"},
+        {&of.Limit, "coloop._limits", "Limit"},
+        {&of.Crossing, "coloop._limits", "Crossing"},
+        {&of.Struck, "coloop._limits", "Struck"},
+        {&of.StruckDown, "coloop._limits", "StruckDown"},
+        {&of.rightly_named, "coloop._limits", "rightly_named"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         PyObject *module = PyImport_ImportModule(names[i].module);
@@ -53,7 +58,14 @@ load_names(void)
 static PyObject *
 native_set_current(PyObject *_, PyObject *scheduler)
 {
+    if (current)
+        ((Switching *)current)->pays = NULL;
     Py_XSETREF(current, scheduler == Py_None ? NULL : Py_NewRef(scheduler));
+    paying = NULL; /* whoever that is on a thread without a scheduler */
+    if (current) {
+        ((Switching *)current)->pays = &paying;
+        running_pays((Switching *)current);
+    }
     Py_RETURN_NONE;
 }
 
@@ -154,13 +166,6 @@ native_shoot(PyObject *_, PyObject *const *args, Py_ssize_t count)
     return PyBool_FromLong(hit);
 }
 
-static PyObject *
-native_set_ledger(PyObject *_, PyObject *given)
-{
-    Py_XSETREF(ledger, given == Py_None ? NULL : Py_NewRef(given));
-    Py_RETURN_NONE;
-}
-
 PyDoc_STRVAR(go_doc, "go($module, fn, /, *args, name=None, memory_limit=None, **kwargs)\n--\n\n"
 "Start `fn(*args, **kwargs)` now: it runs at once until it first parks or ends, then `go` returns.\n\n"
 "Args:\n"
@@ -184,7 +189,6 @@ PyDoc_STRVAR(current_doc, "current($module, /)\n--\n\nThe coroutine that runs; N
 static PyMethodDef module_methods[] = {
     {"set_current", native_set_current, METH_O, NULL},
     {"scheduler_or_none", native_scheduler_or_none, METH_NOARGS, NULL},
-    {"set_ledger", native_set_ledger, METH_O, NULL},
     {"shoot", (PyCFunction)(void (*)(void))native_shoot, METH_FASTCALL, NULL},
     {"go", (PyCFunction)(void (*)(void))native_go, METH_FASTCALL | METH_KEYWORDS, go_doc},
     {"yield_now", native_yield_now, METH_NOARGS, yield_now_doc},
@@ -220,9 +224,6 @@ PyInit__native(void)
         {&str.safe_point, "safe_point"},
         {&str.check_limits, "check_limits"},
         {&str.check_limits_of_spawn, "check_limits_of_spawn"},
-        {&str.settle, "settle"},
-        {&str.outside, "outside"},
-        {&str.bury, "bury"},
         {&str.name, "__name__"},
         {&str.now, "now"},
         {&str.NoneType, "NoneType"},
@@ -236,7 +237,7 @@ PyInit__native(void)
         add_spare, /* before anybody hooks the allocators */
         add_constants, add_coroutine, add_timers,  add_switching, add_spawning,
         add_timing,    add_stacks,    add_line,    add_channel,   add_wire,     add_poller,
-        add_quick,     add_connection,
+        add_quick,     add_connection, add_tls,    add_ledger,    add_limits,
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))

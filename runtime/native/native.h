@@ -3,7 +3,8 @@
        coroutine.c   what switching knows of a coroutine       _coroutine_state.py
        switching.c   who runs next                             _switching.py
        spawning.c    starting and ending one                   _switching.py
-       charging.c    what it costs, in time and heap           _switching.py
+       charging.c    who pays for what is allocated            _switching.py
+       ledger*.c     what each has allocated: see ledger.h
        stacks.c      where its Python frames lie
        spare.c       what the allocator has in reserve     _spare_room.py
        timers.c      deadlines, soonest first                  _timers.py
@@ -15,13 +16,13 @@
        poller.c      which descriptors are ready               _poller.py
        wire.c        reading and writing a plain socket        _wire.py, _socket.py
        connection.c  how one begins and ends                   _listener.py, _socket.py
+       tls.c         reading and writing a TLS stream          _tls.py
        quick.c       the usual case of a method
        module.c      what Python imports                       _native.pyi
        docs.h        what `help` says                          _switching.py
 
    The Python form is the reference, and the same tests run on both. Whatever is rare stays in Python and is
-   called from here: limits, what is said of a timeout, the order that a seed decides, the ledger, the report
-   of a failure.
+   called from here: limits, what is said of a timeout, the order that a seed decides, the report of a failure.
 
    Three things differ from the Python form, because they must:
 
@@ -41,6 +42,7 @@
 #include <Python.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <structmember.h>
 #include <time.h>
 
@@ -59,31 +61,37 @@ typedef struct {
     PyObject *ready, *waiting, *done, *failed, *cancelled; /* states */
     PyObject *Coroutine, *default_name;
     PyObject *Cancelled, *Killed, *NotRunning;
-    PyObject *trimmed, *calling_site, *Site, *make_callers_objects, *ours;
+    PyObject *trimmed, *calling_site, *Site, *ours;
     PyObject *foreign, *either, *nobody, *closed_error;
+    PyObject *SSLError, *SSLWantReadError;
     PyObject *Tally, *memory, *MonotonicClock, *check_seconds;
+    PyObject *Limit, *Crossing, *Struck, *StruckDown, *rightly_named;
 } Names;
 
 extern Names of;
 
 typedef struct {
-    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *settle, *outside, *bury, *name, *now;
+    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *name, *now;
     PyObject *sleep, *wake, *expire, *call_failed, *NoneType, *gr_context;
 } Strings;
 
 extern Strings str;
 
-extern PyObject *ledger;                /* who charges heap; NULL below level `heap` */
 extern _Thread_local PyObject *current; /* the scheduler of this thread; owned */
 
 /* -- one coroutine */
 
+typedef struct Account Account;
+
 typedef struct {
     PyObject_HEAD
     /* What every switch looks at comes first, in two lines of the cache. */
-    PyObject *state, *verb, *subject, *greenlet, *raise, *value, *interrupts, *limit;
+    PyObject *state, *verb, *subject, *greenlet, *raise, *value, *interrupts;
+    PyObject *limit; /* of its heap; NULL: it has none */
     double busy_s;
     Py_ssize_t switches;
+    Account *account; /* if its generation is still that one; of a dead one, what it has left is on it */
+    uint32_t generation;
     PyObject *weakrefs;
     PyObject *scheduler, *watchers, *defers, *error, *name, *id, *parent_id;
     PyObject *context; /* a copy of its parent's; made when somebody asks for it if the parent had none */
@@ -92,6 +100,7 @@ typedef struct {
     PyObject *code;
     int instruction;
     double started_at, ended_at;
+    int64_t peak, allocated; /* of its heap, at its end */
     char has_ended, observed;
 } State;
 
@@ -157,7 +166,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *dict, *weakrefs;
-    PyObject *clock, *living, *unclaimed, *dice, *max_coroutines, *memory_limit;
+    PyObject *clock, *living, *unclaimed, *dice, *max_coroutines, *limit;
     State *running, *exposed;
     Timers *timers;
     PyObject *waker, *expirer; /* its own methods, for timers to call */
@@ -176,6 +185,7 @@ typedef struct {
     Py_ssize_t slice_left, turn_left;
     double slice_end, running_since, charged_at;
     unsigned long thread_id;
+    Account **pays; /* where its thread keeps who pays; NULL: it is not that thread's scheduler now */
     char is_monotonic;
     const void *handed_code; /* where something was handed to a coroutine last; only compared */
     int handed_at;
@@ -266,10 +276,44 @@ int add_spawning(PyObject *module);
 
 /* -- charging */
 
-int settle(Switching *self);
-int charge_to(State *coroutine);
-int charge_switch(void);
-int make_objects(void);
+void settle(Switching *self);
+
+/* -- the ledger */
+
+#if defined(__linux__) && defined(__GLIBC__)
+#define TLS_IS_NEAR __attribute__((tls_model("initial-exec"))) /* each allocation asks for it */
+#else
+#define TLS_IS_NEAR
+#endif
+
+typedef struct {
+    int64_t bytes, blocks, peak, allocated;
+} Figures;
+
+extern char counting;
+extern _Thread_local Account *paying TLS_IS_NEAR; /* NULL: a thread that has run no scheduler so far */
+
+/* Greenlets are switched by whoever pays for their stacks; the scheduler pays until somebody else says that he does. */
+Account *scheduler_pays(void); /* who paid before */
+void stacks_pay(void);
+void running_pays(Switching *self);
+
+static inline void
+pays_again(Account *account)
+{
+    paying = account;
+}
+
+void close_account(State *coroutine);
+void read_account(State *coroutine, Figures *figures);
+int add_ledger(PyObject *module);
+
+/* -- limits */
+
+int check_limit(PyObject *limit); /* -1: it is none */
+void set_limit(State *coroutine, PyObject *limit);
+PyObject *rightly_named(State *coroutine, PyObject *error); /* takes the error, and gives one */
+int add_limits(PyObject *module);
 
 /* -- stacks */
 
@@ -348,6 +392,8 @@ typedef struct {
     double born_at;
     PyObject *raw, *peer, *file, *local, *id, *owner, *role;
     struct sockaddr_in6 from; /* of a peer whose address nobody has asked for; else its family is 0 */
+    PyObject *seal, *incoming, *outgoing, *unsent; /* of TLS, as is the next */
+    char quiet, in_pieces;
 } Wire;
 
 typedef struct Poller {
@@ -385,6 +431,14 @@ void left_by_peer(Wire *self);
 int add_poller(PyObject *module);
 int add_wire(PyObject *module);
 int add_connection(PyObject *module);
+
+/* For `tls.c`: raise what is made of an error of the kernel's; hold the lane and wait for the kernel. */
+PyObject *wire_fail(Wire *self, int number);
+int wire_wait(Wire *self, Switching *scheduler, int is_reading);
+
+PyObject *tls_recv(Wire *self, Switching *scheduler, size_t asked);
+PyObject *tls_send(Wire *self, Switching *scheduler, PyObject *data, int all);
+int add_tls(PyObject *module);
 
 /* -- quick ways: they return NotImplemented, borrowed, for what is not usual */
 

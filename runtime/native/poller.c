@@ -87,7 +87,9 @@ make_room(Poller *self, int fd)
     int size = self->size ? self->size : 64;
     while (size <= fd)
         size *= 2;
+    Account *payer = scheduler_pays();
     Wire **wires = PyMem_Resize(self->wires, Wire *, size);
+    pays_again(payer);
     if (!wires) {
         PyErr_NoMemory();
         return -1;

@@ -25,6 +25,7 @@ start_worker(Switching *self)
 {
     char *room_for_main = alloca(self->spawned ? MAIN_STACK_BYTES : 1);
     __asm__ volatile("" : : "r"(room_for_main) : "memory"); /* else it would be left out */
+    scheduler_pays();
     PyObject *body = PyCFunction_New(&work_def, (PyObject *)self);
     if (!body)
         return NULL;
@@ -178,7 +179,7 @@ run_defer(Switching *self, State *coroutine)
         Py_DECREF(value);
         return;
     }
-    PyObject *error = take_error();
+    PyObject *error = rightly_named(coroutine, take_error());
     PyObject *context = PyException_GetContext(error);
     if (!context && error != coroutine->error && coroutine->error)
         PyException_SetContext(error, Py_NewRef(coroutine->error));
@@ -191,8 +192,8 @@ run_defer(Switching *self, State *coroutine)
 static int
 end(Switching *self, State *coroutine)
 {
-    if (settle(self) < 0)
-        PyErr_Clear();
+    settle(self);
+    scheduler_pays();
     PyObject *outcome = of.done;
     if (coroutine->error) {
         if (PyErr_GivenExceptionMatches(coroutine->error, of.Cancelled) ||
@@ -217,21 +218,7 @@ end(Switching *self, State *coroutine)
         PyErr_Clear();
     if (bury(self, coroutine) < 0)
         return -1;
-    if (ledger) {
-        PyObject *tally = state_tally(coroutine), *site;
-        if (coroutine->site && coroutine->site != Py_None)
-            site = Py_NewRef(coroutine->site);
-        else if (coroutine->code)
-            site = site_of(coroutine->code, coroutine->instruction); /* not kept: it would be the spawner's */
-        else
-            site = PyUnicode_FromString("?");
-        PyObject *done = tally && site ? PyObject_CallMethodObjArgs(of.memory, str.bury, tally, site, NULL) : NULL;
-        Py_XDECREF(tally);
-        Py_XDECREF(site);
-        if (!done)
-            return -1;
-        Py_DECREF(done);
-    }
+    close_account(coroutine);
     PyObject *watchers = coroutine->watchers;
     coroutine->watchers = NULL;
     if (watchers && watchers != Py_None) {
@@ -262,14 +249,13 @@ run_job(Switching *self)
     PyObject *fn = self->job_fn, *args = self->job_args, *kwargs = self->job_kwargs;
     self->job = NULL;
     self->job_fn = self->job_args = self->job_kwargs = NULL;
-    if (ledger && (make_objects() < 0 || charge_switch() < 0))
-        PyErr_Clear();
+    running_pays(self);
     set_context(coroutine->context);
     PyObject *value = call_exposed(self, coroutine, fn, args, kwargs);
     if (value)
         Py_XSETREF(coroutine->value, value);
     else {
-        PyObject *error = take_error();
+        PyObject *error = rightly_named(coroutine, take_error());
         keep_error(coroutine, error);
         Py_DECREF(error);
     }
@@ -293,8 +279,6 @@ switching_work(Switching *self, PyObject *_)
     if (!back)
         return NULL;
     Py_DECREF(back);
-    if (charge_switch() < 0)
-        return NULL;
     PyObject *me = (PyObject *)PyGreenlet_GetCurrent();
     if (!me)
         return NULL;
@@ -310,6 +294,7 @@ switching_work(Switching *self, PyObject *_)
         Py_INCREF(me);
     }
     Py_DECREF(me);
+    running_pays(self); /* should it not be the scheduler that ends it */
     Py_RETURN_NONE;
 failed:
     Py_DECREF(me);
@@ -419,22 +404,26 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
     if (limit == Py_None)
         limit = NULL;
     if (limit || self->max_coroutines != Py_None) {
-        PyObject *done = PyObject_CallMethodOneArg((PyObject *)self, str.check_limits_of_spawn, limit ? limit : Py_None);
-        if (!done)
+        limit = PyObject_CallMethodOneArg((PyObject *)self, str.check_limits_of_spawn, limit ? limit : Py_None);
+        if (!limit)
             return NULL;
-        Py_DECREF(done);
-    }
-    if (!PyCallable_Check(fn)) {
-        PyErr_Format(PyExc_TypeError, "go takes a function and its arguments, not %R", fn);
-        return NULL;
     }
     PyTypeObject *type = (PyTypeObject *)of.Coroutine;
-    State *coroutine = (State *)type->tp_alloc(type, 0);
-    if (!coroutine)
+    State *coroutine = NULL;
+    if (!PyCallable_Check(fn))
+        PyErr_Format(PyExc_TypeError, "go takes a function and its arguments, not %R", fn);
+    else
+        coroutine = (State *)type->tp_alloc(type, 0);
+    if (!coroutine) {
+        Py_XDECREF(limit);
         return NULL;
+    }
+    if (limit && limit != Py_None)
+        coroutine->limit = limit;
+    else
+        Py_XDECREF(limit);
     coroutine->scheduler = Py_NewRef(self);
     coroutine->state = Py_NewRef(of.ready);
-    coroutine->limit = Py_XNewRef(limit);
     coroutine->parent_id = Py_NewRef(spawner ? spawner->id : Py_None);
     coroutine->id = PyLong_FromSsize_t(self->spawned + 1);
     coroutine->name = name && name != Py_None ? Py_NewRef(name) : name_of(fn);
@@ -446,17 +435,12 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
         coroutine->site = Py_NewRef(site);
     else if (note_site(coroutine) < 0)
         goto failed;
-    if (ledger) { /* the handle is the spawner's; what follows is freed by the scheduler */
-        PyObject *tally = state_tally(coroutine);
-        Py_XDECREF(tally);
-        if (!tally || settle(self) < 0)
-            goto failed;
-    }
     set_exposed(self, NULL);
     if (struck() < 0)
         goto back;
     if (PyThreadState_Get()->context && !(coroutine->context = PyContext_CopyCurrent()))
         goto back;
+    scheduler_pays(); /* the handle was the spawner's */
     PyObject *worker = self->idle_count ? pop_worker(self) : hire(self);
     if (!worker)
         goto back;
@@ -471,7 +455,7 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
     self->job_args = Py_NewRef(args);
     self->job_kwargs = Py_XNewRef(kwargs);
     char left = 0;
-    if (charge_switch() < 0 || leave(self, now, (State *)Py_NewRef(coroutine), &left) < 0) {
+    if (leave(self, now, (State *)Py_NewRef(coroutine), &left) < 0) {
         if (!left) { /* it has not begun */
             PyObject *error = take_error();
             PyDict_DelItem(self->living, coroutine->id);
@@ -488,9 +472,11 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
     }
     set_exposed(self, spawner);
     if (!spawner && serve_hirers(self) < 0)
-        goto failed;
+        goto back;
+    running_pays(self);
     return (PyObject *)coroutine;
 back:
+    running_pays(self);
     set_exposed(self, spawner);
 failed:
     Py_DECREF(coroutine);
@@ -534,6 +520,7 @@ switching_dismiss_workers(Switching *self, PyObject *kept)
             return NULL;
         Py_DECREF(back);
     }
+    running_pays(self);
     Py_RETURN_NONE;
 }
 
@@ -559,12 +546,12 @@ switching_abandon(Switching *self, PyObject *victim)
     if (!error)
         return NULL;
     Py_XSETREF(coroutine->error, error);
-    if (settle(self) < 0)
-        return NULL;
+    settle(self);
     State *running = self->running;
     self->running = NULL;
     int ended = end(self, coroutine);
     self->running = running;
+    running_pays(self);
     if (ended < 0)
         return NULL;
     Py_RETURN_NONE;

@@ -9,7 +9,9 @@ ring_push(Ring *ring, State *item)
 {
     if (ring->count == ring->size) {
         Py_ssize_t size = ring->size ? ring->size * 2 : 64;
+        Account *payer = scheduler_pays();
         State **items = PyMem_New(State *, size);
+        pays_again(payer);
         if (!items) {
             PyErr_NoMemory();
             return -1;
@@ -95,7 +97,9 @@ push_caller(Switching *self, State *caller)
 {
     if (self->callers_count == self->callers_size) {
         Py_ssize_t size = self->callers_size ? self->callers_size * 2 : 16;
+        Account *payer = scheduler_pays();
         State **grown = PyMem_Realloc(self->callers, size * sizeof *grown);
+        pays_again(payer);
         if (!grown) {
             PyErr_NoMemory();
             return -1;
@@ -107,11 +111,14 @@ push_caller(Switching *self, State *caller)
     return 0;
 }
 
+/* When it is back, the scheduler pays. */
 PyObject *
 switch_to(PyObject *greenlet)
 {
     Py_INCREF(greenlet);
+    stacks_pay();
     PyObject *back = PyGreenlet_Switch((PyGreenlet *)greenlet, NULL, NULL);
+    scheduler_pays();
     Py_DECREF(greenlet);
     return back;
 }
@@ -126,11 +133,6 @@ leave(Switching *self, double now, State *target, char *left)
     if (me)
         me->busy_s += now - self->charged_at;
     self->charged_at = self->running_since = now;
-    char charged = ledger != NULL;
-    if (charged && (make_objects() < 0 || charge_to(me) < 0)) {
-        Py_XDECREF(target);
-        return -1;
-    }
     if (!target) {
         if (self->callers_count)
             target = pop_caller(self);
@@ -157,16 +159,9 @@ leave(Switching *self, double now, State *target, char *left)
     self->switches++;
     Py_XSETREF(self->running, target); /* stolen */
     PyObject *back = switch_to(worker);
-    if (!back)
-        return -1;
-    Py_DECREF(back);
-    if (charged && charge_switch() < 0) {
-        /* It has left and come back all the same; the next settlement takes it. */
-        if (!PyErr_ExceptionMatches(PyExc_RecursionError))
-            return -1;
-        PyErr_Clear();
-    }
-    return 0;
+    running_pays(self);
+    Py_XDECREF(back);
+    return back ? 0 : -1;
 }
 
 /* -- waiting */
@@ -174,7 +169,7 @@ leave(Switching *self, double now, State *target, char *left)
 static int
 is_limited(Switching *self, State *me)
 {
-    return me->limit || self->memory_limit != Py_None;
+    return me->limit || self->limit != Py_None;
 }
 
 /* Where exceptions that were meant for `me` while it ran are raised. */
@@ -400,7 +395,9 @@ switching_run_slice(Switching *self, PyObject *_)
     self->slice_left = SLICE_SWITCHES;
     double now = perf_counter();
     self->slice_end = now + SLICE_S;
-    if (leave(self, now, NULL, &left) < 0 || serve_hirers(self) < 0)
+    int done = leave(self, now, NULL, &left) < 0 || serve_hirers(self) < 0 ? -1 : 0;
+    running_pays(self);
+    if (done < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -408,8 +405,7 @@ switching_run_slice(Switching *self, PyObject *_)
 static PyObject *
 switching_settle(Switching *self, PyObject *_)
 {
-    if (settle(self) < 0)
-        return NULL;
+    settle(self);
     Py_RETURN_NONE;
 }
 
@@ -418,13 +414,15 @@ switching_settle(Switching *self, PyObject *_)
 static int
 switching_init(Switching *self, PyObject *args, PyObject *kwargs)
 {
-    PyObject *clock, *dice, *max_coroutines, *memory_limit;
-    if (load_names() < 0 || !PyArg_ParseTuple(args, "OOOO", &clock, &dice, &max_coroutines, &memory_limit))
+    PyObject *clock, *dice, *max_coroutines, *limit;
+    if (load_names() < 0 || !PyArg_ParseTuple(args, "OOOO", &clock, &dice, &max_coroutines, &limit))
         return -1;
     Py_XSETREF(self->clock, Py_NewRef(clock));
     self->is_monotonic = (PyObject *)Py_TYPE(clock) == of.MonotonicClock;
     Py_XSETREF(self->max_coroutines, Py_NewRef(max_coroutines));
-    Py_XSETREF(self->memory_limit, Py_NewRef(memory_limit));
+    if (check_limit(limit) < 0)
+        return -1;
+    Py_XSETREF(self->limit, Py_NewRef(limit));
     Py_XSETREF(self->living, PyDict_New());
     Py_XSETREF(self->unclaimed, PyList_New(0));
     Py_XSETREF(self->root, (PyObject *)PyGreenlet_GetCurrent());
@@ -451,7 +449,7 @@ check_thread(Switching *self, const char *what)
 
 #define SWITCHING_OBJECTS(what)                                                                               \
     what(self->dict) what(self->clock) what(self->living) what(self->unclaimed)           \
-    what(self->dice) what(self->max_coroutines) what(self->memory_limit) what(self->running)                \
+    what(self->dice) what(self->max_coroutines) what(self->limit) what(self->running)                       \
     what(self->exposed) what(self->root) what(self->hirer) what(self->job) what(self->job_fn)                 \
     what(self->job_args) what(self->job_kwargs) what(self->timers) what(self->waker) what(self->expirer)    \
     what(self->sockets)
@@ -513,7 +511,24 @@ switching_get_idle_workers(Switching *self, void *_)
     return PyLong_FromSsize_t(self->idle_count);
 }
 
+static PyObject *
+switching_get_limit(Switching *self, void *_)
+{
+    return Py_NewRef(self->limit);
+}
+
+static int
+switching_set_limit(Switching *self, PyObject *limit, void *_)
+{
+    limit = limit ? limit : Py_None;
+    if (check_limit(limit) < 0)
+        return -1;
+    Py_XSETREF(self->limit, Py_NewRef(limit));
+    return 0;
+}
+
 static PyGetSetDef switching_getset[] = {
+    {"_limit", (getter)switching_get_limit, (setter)switching_set_limit, NULL, NULL},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {"graves", (getter)switching_get_graves, NULL, NULL, NULL},
     {"ready_count", (getter)switching_get_ready_count, NULL, NULL, NULL},
@@ -531,7 +546,6 @@ static PyMemberDef switching_members[] = {
     FIELD("running", T_OBJECT, running),
     FIELD("exposed", T_OBJECT, exposed),
     FIELD("max_coroutines", T_OBJECT, max_coroutines),
-    FIELD("memory_limit", T_OBJECT, memory_limit),
     FIELD("spawned", T_PYSSIZET, spawned),
     FIELD("peak", T_PYSSIZET, peak),
     FIELD("failures", T_PYSSIZET, failures),

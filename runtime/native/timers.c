@@ -59,7 +59,9 @@ shrink(Timers *self)
 {
     if (self->size <= 2 * MIN_REBUILD || self->count > self->size / 4)
         return;
+    Account *payer = scheduler_pays();
     Due *smaller = PyMem_Realloc(self->heap, self->size / 2 * sizeof *smaller);
+    pays_again(payer);
     if (smaller)
         self->heap = smaller, self->size /= 2;
 }
@@ -194,10 +196,8 @@ PyTypeObject TimerType = {
 
 /* -- all of them */
 
-/* All arguments are borrowed; `owner` may be NULL. */
-Timer *
-timers_add(Timers *self, double deadline, PyObject *owner, PyObject *fn, PyObject *const *args,
-           Py_ssize_t count)
+static Timer *
+add_timer(Timers *self, double deadline, PyObject *owner, PyObject *fn, PyObject *const *args, Py_ssize_t count)
 {
     if (self->count == self->size) {
         Py_ssize_t size = self->size ? self->size * 2 : MIN_REBUILD;
@@ -220,6 +220,18 @@ timers_add(Timers *self, double deadline, PyObject *owner, PyObject *fn, PyObjec
     self->living++;
     Due due = {deadline, ++self->added, (Timer *)Py_NewRef(timer)};
     sift_up(self->heap, self->count++, due);
+    return timer;
+}
+
+/* All arguments are borrowed; `owner` may be NULL. The scheduler pays: a timer that is over stays for a while, and
+   would seem to have been left behind by whoever had set it. */
+Timer *
+timers_add(Timers *self, double deadline, PyObject *owner, PyObject *fn, PyObject *const *args,
+           Py_ssize_t count)
+{
+    Account *payer = scheduler_pays();
+    Timer *timer = add_timer(self, deadline, owner, fn, args, count);
+    pays_again(payer);
     return timer;
 }
 

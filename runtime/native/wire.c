@@ -2,7 +2,8 @@
 
    What is here is what is usual: a plain stream, on its thread, in a coroutine, without a limit of time, with
    nobody in the way. It looks before anything has happened; what is not usual goes to the Python method, as if
-   that had been called. An end or a fault that is met on the way is told by the Python method for that. */
+   that had been called. An end or a fault that is met on the way is told by the Python method for that. Where TLS
+   lies between, `tls.c` goes on, once it has looked. */
 
 #include "native.h"
 #include <errno.h>
@@ -20,7 +21,7 @@ Switching *
 usual(Wire *self)
 {
     Switching *scheduler = self->scheduler;
-    if (!self->plain || there(self->closed_by) || !scheduler || !scheduler->running ||
+    if (!(self->plain || there(self->seal)) || there(self->closed_by) || !scheduler || !scheduler->running ||
         PyThread_get_thread_ident() != scheduler->thread_id)
         return NULL;
     return scheduler;
@@ -59,8 +60,8 @@ call_python(Wire *self, PyObject *name)
 }
 
 /* Raise what the Python form makes of an error of the kernel's. */
-static PyObject *
-fail(Wire *self, int number)
+PyObject *
+wire_fail(Wire *self, int number)
 {
     errno = number;
     PyErr_SetFromErrno(PyExc_OSError);
@@ -106,7 +107,8 @@ wait_for(Wire *self, Switching *scheduler, PyObject *verb, int is_reading)
         woken = PyObject_CallMethod((PyObject *)self, "_wait", "iO", is_reading ? 1 : 2, verb);
     } else {
         woken = expect(self, is_reading, me) < 0 ? NULL : park(scheduler, verb, (PyObject *)self, Py_None);
-        withdraw(self, is_reading);
+        if (me == (is_reading ? self->read_waiter : self->write_waiter)) /* else it has passed to another */
+            withdraw(self, is_reading);
     }
     Py_DECREF(me);
     Py_CLEAR(*lane);
@@ -114,6 +116,12 @@ wait_for(Wire *self, Switching *scheduler, PyObject *verb, int is_reading)
     if (!woken)
         return -1;
     return there(self->closed_by) ? call_python(self, check_open) : 0;
+}
+
+int
+wire_wait(Wire *self, Switching *scheduler, int is_reading)
+{
+    return wait_for(self, scheduler, is_reading ? recv_verb : send_verb, is_reading);
 }
 
 /* -- receiving and sending */
@@ -143,6 +151,8 @@ wire_recv(PyObject *wire, PyObject *const *args, Py_ssize_t count)
         return NULL;
     if (!may_read(self))
         return Py_NotImplemented;
+    if (!self->plain)
+        return there(self->seal) ? tls_recv(self, scheduler, asked) : Py_NotImplemented;
     for (;;) {
         if (self->readable) {
             ssize_t got = recv(self->fd, wire_buffer, asked, 0);
@@ -157,10 +167,10 @@ wire_recv(PyObject *wire, PyObject *const *args, Py_ssize_t count)
             if (errno == EINTR)
                 continue;
             if (errno != EAGAIN)
-                return fail(self, errno);
+                return wire_fail(self, errno);
             self->readable = 0;
         }
-        if (wait_for(self, scheduler, recv_verb, 1) < 0)
+        if (wire_wait(self, scheduler, 1) < 0)
             return NULL;
     }
 }
@@ -185,12 +195,12 @@ give(Wire *self, Switching *scheduler, PyObject *data, int all)
             if (errno == EINTR)
                 continue;
             if (errno != EAGAIN) {
-                fail(self, errno);
+                wire_fail(self, errno);
                 return -1;
             }
             self->writable = 0;
         }
-        if (wait_for(self, scheduler, send_verb, 0) < 0)
+        if (wire_wait(self, scheduler, 0) < 0)
             return -1;
     }
 }
@@ -206,6 +216,8 @@ write_to(Wire *self, PyObject *const *args, Py_ssize_t count, int all)
         return NULL;
     if (!may_write(self))
         return Py_NotImplemented;
+    if (!self->plain)
+        return tls_send(self, scheduler, args[0], all);
     Py_ssize_t done = give(self, scheduler, args[0], all);
     if (done < 0)
         return NULL;
@@ -240,7 +252,7 @@ wire_init(Wire *self, PyObject *args, PyObject *kwargs)
     what(self->scheduler) what(self->poller) what(self->read_waiter) what(self->write_waiter)     \
     what(self->reader) what(self->writer) what(self->closed_by) what(self->read_ended)            \
     what(self->write_ended) what(self->ahead) what(self->raw) what(self->peer) what(self->file)   \
-    what(self->local)
+    what(self->local) what(self->seal) what(self->incoming) what(self->outgoing) what(self->unsent)
 
 static int
 wire_traverse(Wire *self, visitproc visit, void *arg)
@@ -362,6 +374,11 @@ static PyMemberDef wire_members[] = {
     FIELD("_reader", T_OBJECT, reader),
     FIELD("_writer", T_OBJECT, writer),
     FIELD("_write_ended", T_OBJECT, write_ended),
+    FIELD("_seal", T_OBJECT, seal),
+    FIELD("_incoming", T_OBJECT, incoming),
+    FIELD("_outgoing", T_OBJECT, outgoing),
+    FIELD("_unsent", T_OBJECT, unsent),
+    FIELD("_quiet", T_BOOL, quiet),
     FIELD("received", T_PYSSIZET, received),
     FIELD("sent", T_PYSSIZET, sent),
     FIELD("_reset", T_BOOL, reset),

@@ -267,6 +267,7 @@ def test_a_wire_is_worth_a_try_and_nobody_s() -> None:
     assert (wire._reader, wire._writer, wire._read_waiter, wire._write_waiter) == (None,) * 4
     assert (wire._closed_by, wire._read_ended, wire._write_ended) == (None,) * 3
     assert (wire._ahead, wire.received, wire.sent) == (b"", 0, 0)
+    assert (wire._seal, wire._incoming, wire._outgoing, wire._unsent, wire._quiet) == (None,) * 4 + (False,)
     with pytest.raises(AttributeError):
         wire._scheduler
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from coshell.ledgers import ledger_lines, ledgers
@@ -54,6 +55,12 @@ def test_who_holds_most_is_not_guessed_from_a_part() -> None:
     found = ledgers(part, PROCESS, [])
     assert (found.largest, found.stacks) == ((), None)
     assert any(line.startswith("stacks") and line.endswith("not counted now") for line in ledger_lines(found))
+
+
+def test_what_is_exact_has_no_mark() -> None:
+    lines = ledger_lines(ledgers(replace(WHOLE, exact=True), PROCESS, RESIDUES))
+    assert any(line.startswith("  attributed  ") for line in lines)
+    assert not any("~" in line for line in lines)
 
 
 def test_the_lines_show_the_rest_of_each_ledger() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from coloop import memory
 from coshell.commands.memory import COMMANDS
 from coshell.values import Bytes
 from tests.shell.sessions import Session, check_example, check_json, hogged_session, session
@@ -74,7 +75,7 @@ def test_the_lines_show_both_ledgers_and_the_rest_of_each(at_prompt: Session) ->
     names = [line[:22].strip() for line in at_prompt.type("mem")]
     for name in (
         "managed by Python",
-        "attributed ~",
+        "attributed" if memory.exact else "attributed ~",
         "unattributed",
         "held by the process",
         "not traced",

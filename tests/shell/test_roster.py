@@ -142,6 +142,10 @@ def test_the_totals_say_how_much_of_the_heap_is_attributed() -> None:
     assert footer(look, matched=2, shown=2) == [
         "2 coroutines: 1 running, 1 ready; heap attributed ~1.7M of 1.9M"
     ]
+    exact = replace(look, snapshot=replace(look.snapshot, exact=True))
+    assert footer(exact, matched=2, shown=2) == [
+        "2 coroutines: 1 running, 1 ready; heap attributed 1.7M of 1.9M"
+    ]
 
 
 def test_without_a_traced_heap_the_totals_say_so() -> None:
