@@ -57,7 +57,7 @@ class Listener(Endpoint):
         super().__init__(raw, "listener", address_of(raw.getsockname()), file)
         self._tls = tls
         self._plain = tls is None and type(raw) is socket.socket  # then the native form need not ask us
-        closed_socket(raw.family)
+        closed_socket(int(raw.family))
 
     @property
     def address(self) -> Address:

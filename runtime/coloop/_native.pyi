@@ -38,7 +38,10 @@ def scheduler_or_none() -> Scheduler | None:
     """The scheduler of this thread."""
 
 def quick(method: _Method) -> _Method:
-    """`method` of a wire or a coroutine with a quick way for what is usual; `recv`, `send`, `sendall`, `join` have one."""
+    """`method` of a wire or a coroutine with a quick way for what is usual.
+
+    There is one for `accept`, `recv`, `send`, `sendall`, `close` and `join`.
+    """
 
 def ledger_start(schedulers: list[Any]) -> None:
     """Count from zero: whoever runs on these schedulers pays."""

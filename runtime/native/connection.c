@@ -252,8 +252,8 @@ wire_close(PyObject *wire, PyObject *const *args, Py_ssize_t count)
     Wire *self = (Wire *)wire;
     Switching *scheduler = usual(self);
     int knows_end = self->read_ended == by_peer;
-    if (count || !scheduler || !self->plain || !self->poller || there(self->read_waiter) || there(self->write_waiter) ||
-        there(self->file) || !(knows_end || peer_is_there(self)))
+    if (count || !scheduler || !self->plain || !self->poller || there(self->read_waiter) ||
+        there(self->write_waiter) || there(self->file) || !(knows_end || peer_is_there(self)))
         return Py_NotImplemented;
     unwatch(self);
     Py_XSETREF(self->closed_by, Py_NewRef(scheduler->running->id));

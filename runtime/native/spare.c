@@ -1,8 +1,8 @@
 /* What the allocator of small objects holds beyond what it has handed out.
 
    CPython counts this only where it prints it, and only for the allocator that is in place. But a tracer puts
-   hooks before that one. So what was in place when this module was loaded is put back for the moment of counting.
-   Nobody can allocate in that moment: that takes the GIL, and no Python code runs here. */
+   hooks before that one. So what was in place when this module was loaded is put back while this is counted.
+   Nobody can allocate meanwhile: that takes the GIL, and no Python code runs here. */
 
 #include "native.h"
 
@@ -15,7 +15,7 @@ int _PyObject_DebugMallocStats(FILE *out); /* 3.11 to 3.13: 0 where it is not py
 
 static PyMemAllocatorEx without_hooks;
 
-/* What it prints of the allocator without hooks, to be freed; NULL if there is nothing or no memory for it. */
+/* What it prints of the allocator without hooks, to be freed; NULL if there is nothing. */
 static char *
 statistics(void)
 {

@@ -14,6 +14,7 @@ from coloop._address import Address
 from coloop._connect import connect
 from coloop._kernel import holder_of
 from coloop._listener import Listener, listen
+from coloop._wire import closed_socket
 
 from .conftest import open_descriptors
 
@@ -112,6 +113,21 @@ def test_a_closed_connection_still_says_what_it_was(tmp_path: Path, kind: str) -
         assert str(server.local) == "?:0"
         assert repr(server).startswith(f"<Socket#{server.id} {kind} ")
         assert client.recv() == b""
+
+
+def test_to_look_at_a_closed_connection_takes_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    closed_socket.cache_clear()
+    with listen(":0") as listener, connect(listener.address):
+        server = listener.accept()
+        server.close()
+        monkeypatch.setattr("coloop._wire.socket.socket", none_left)
+        assert server.info().state == "closed"
+        assert "closed" in repr(server)
+        server.abandon()
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("looked_into", [False, True])
@@ -313,6 +329,7 @@ def test_a_unix_socket_serves_and_takes_its_file_along(tmp_path: Path) -> None:
         assert server.kind == "unix"
         client.sendall(b"x")
         assert server.recv() == b"x"
+        assert server._readable  # a short read of a unix socket proves nothing
         assert (listener.info().kind, listener.info().kernel) == ("unix", "LISTEN")
         server.close()
         assert path.exists()
