@@ -39,7 +39,7 @@ def refs(shell: Shell, object: Any, all: int | None, limit: float) -> Chain | li
 
 
 def _refs_lines(value: Chain | list[Chain], width: int) -> list[str]:
-    chains_ = value if isinstance(value, list) else [value]
+    chains_ = [value] if isinstance(value, Chain) else value
     return [line for chain in chains_ for line in chain.lines(width)]
 
 

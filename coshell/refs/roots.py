@@ -144,7 +144,7 @@ def _of_threads() -> Iterator[Root]:
 def _of_callbacks() -> Iterator[Root]:
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
-        if callable(handler) and not isinstance(handler, signal.Handlers):
+        if not isinstance_of(handler, (signal.Handlers, type(None))):
             yield Root(handler, "signal handler", signal.Signals(number).name, "handler")
     for callback in _at_exit():
         yield Root(callback, "atexit", None, "atexit callback")

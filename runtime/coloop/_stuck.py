@@ -125,10 +125,11 @@ def _mark(roots: list[Any], marked: set[int]) -> None:
         for found in front:
             if id(found) not in marked:
                 marked.add(id(found))
-                if isinstance(found, ModuleType):
+                kind = type(found)  # `isinstance` would ask for `__class__`, which may be a property
+                if issubclass(kind, ModuleType):
                     # Its names, and not what its C code holds: asyncio's held freed objects until CPython
                     # 3.12.6 (gh-122695), and looking at one of them ruined the heap.
                     fresh.append(vars(found))
-                elif not isinstance(found, (Coroutine, greenlet)):
+                elif not issubclass(kind, (Coroutine, greenlet)):
                     fresh.append(found)
         front = gc.get_referents(*fresh)

@@ -256,8 +256,7 @@ TypeSum *sum_types(PyObject *list, int64_t coroutine, TypeSum *none, size_t *siz
 
 /* -- objects */
 
-int owed_by_coroutine(PyObject *object, int64_t coroutine);
-int owed_by_the_dead(PyObject *object, PyObject *places);
+PyObject *native_ledger_objects(PyObject *_, PyObject *const *args, Py_ssize_t count);
 
 #pragma GCC visibility pop
 #endif

@@ -92,3 +92,16 @@ def test_what_c_code_of_a_module_holds_is_left_alone(monkeypatch: pytest.MonkeyP
     assert asked == []
     cancel_all()
     gc.collect()
+
+
+def test_no_object_is_asked_what_it_is() -> None:
+    class Shy:
+        @property
+        def __class__(self) -> type:  # type: ignore[override]
+            raise RuntimeError("asked")
+
+    kept = Shy()
+    go(lambda: Channel[int]().receive(), name="lost")
+    assert stuck() == ["lost"]
+    assert type(kept) is Shy
+    cancel_all()

@@ -9,6 +9,8 @@ from coshell.refs.naming import class_name, key_text, type_name
 
 class Hostile(type):
     def __getattribute__(cls, name: str) -> object:
+        if name == "__class__":  # other tests of this process ask all objects for it
+            return Hostile
         raise RuntimeError(name)
 
     def __hash__(cls) -> int:
