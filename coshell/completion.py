@@ -185,6 +185,12 @@ def _values(command: Command, arg: Arg, word: str, world: World) -> Iterable[Can
             return _starting(word, world.marks(), "mark")
         case ("heap", _):
             return (*_coroutines(word, world), *_starting(word, world.servers(), "server"))
+        case ("refs", "object"):
+            return (
+                *_python(word, world),
+                *(_coroutines(word, world) if word else ()),
+                *_starting(word, (*world.servers(), *world.sockets()), "open"),
+            )
     match arg.kind:
         case "coroutine":
             return _coroutines(word, world)

@@ -59,7 +59,9 @@ _STRING: Final = r"""
   | ' (?: \\[\s\S] | [^'\\\n] )*+ '?
   | " (?: \\[\s\S] | [^"\\\n] )*+ "?
 """
-_NOT_CODE: Final = re.compile(rf"{_STRING} | \#[^\n]*", re.VERBOSE)
+_NOT_CODE: Final = re.compile(
+    rf"{_STRING} | (?: (?<!\w)\# | \#(?!\d) )[^\n]*", re.VERBOSE
+)  # `co#3` is a name
 _WITH_UNIT: Final = re.compile(
     rf"""
     {_STRING} | \#[^\n]*

@@ -9,8 +9,20 @@ from coshell.command import Command
 
 def built_in() -> Iterator[Command]:
     """All of them."""
-    from . import coroutines, leaking, looking, memory, netcat, network, pictures, refs, session, status
+    from . import (
+        coroutines,
+        leaking,
+        limiting,
+        looking,
+        memory,
+        netcat,
+        network,
+        pictures,
+        refs,
+        session,
+        status,
+    )
 
-    own = (session, status, coroutines, looking, network, netcat, memory, leaking, refs, pictures)
-    for module in own:
+    talking = (session, status, network, netcat)
+    for module in (*talking, coroutines, limiting, looking, memory, leaking, refs, pictures):
         yield from module.COMMANDS

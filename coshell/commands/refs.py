@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from coshell.command import Arg, Command, UsageError
+from coshell.command import Arg, Command, CommandError, UsageError
 from coshell.refs.chain import Chain
-from coshell.refs.meant import meant
+from coshell.refs.meant import Gone, handle_of, meant
+from coshell.refs.residue import residue
 from coshell.refs.search import LIMIT_S, Probe, chains, own_when_called, own_when_typed
 
 if TYPE_CHECKING:
@@ -22,6 +23,13 @@ def refs(shell: Shell, object: Any, all: int | None, limit: float) -> Chain | li
         raise UsageError(f"refs: --all {all}: at least one is needed")
     if type(object) in {str, int}:
         target = meant(shell, str(object))
+        if type(target) is Gone:
+            left = residue(shell, target.picture, limit)
+            if left.kind != "nothing":
+                return left if all is None else [left]
+            target = handle_of(shell, target)
+            if target is None:
+                raise CommandError(left.remark)
         found = chains(shell, target, own_when_typed(shell), count, limit)
     elif type(object) is Probe:
         return chains(shell, object, 0)
@@ -45,7 +53,7 @@ COMMANDS: Final = (
                 "object", "an expression; or the number or name of a coroutine, a server, a client", "python"
             ),
             Arg("--all", "so many chains, each by another holder", "int"),
-            Arg("--limit", "give up after this time", "duration", default=LIMIT_S),
+            Arg("--limit", "give up after so much computing", "duration", default=LIMIT_S),
         ),
         (
             "cache = []\ncache.append(bytearray(4096))\nrefs cache[0]",
@@ -58,7 +66,8 @@ COMMANDS: Final = (
             " servers, open sockets, signal handlers, weakref.finalize, threads. What belongs to the shell is"
             " left out. If no root leads to it, it is said whether it is cyclic garbage, or held where the collector"
             " cannot see. No coroutine runs during the search, which takes up to 1 s for each million objects."
-            " As a function, refs(x), it takes any object; a str or an int is read as it would be on the line."
+            " As a function, refs(x), it takes any object; a str or an int is read as it would be on the line. Of a coroutine"
+            " that has ended, co#3, it is told what holds most of what it has left; that takes the native core."
         ),
     ),
 )

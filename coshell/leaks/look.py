@@ -25,7 +25,7 @@ class Look:
         garbage_bytes: all that it has freed; free lists do not count.
         spare_bytes: what CPython had kept for later in its free lists, and gave back for this look.
         garbage_objects: how many objects that were.
-        garbage_types: the types of most of them.
+        garbage_types: how many of each type; the most frequent.
         found_unasked: objects that the collector has ever found when nobody asked it to.
         total_bytes: all that the ledger counts; None below level `heap`.
         outside_bytes: what of that was allocated in no coroutine.
@@ -42,7 +42,7 @@ class Look:
     garbage_bytes: int = 0
     spare_bytes: int = 0
     garbage_objects: int = 0
-    garbage_types: tuple[str, ...] = ()
+    garbage_types: Mapping[str, int] = field(default_factory=dict)
     found_unasked: int = 0
     total_bytes: int | None = None
     outside_bytes: int = 0

@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 SHELL_ID: Final = 1
 OWN_GARBAGE_BYTES: Final = 1024  # what tracemalloc's own figures leave in doubt
 MAX_IMMORTALS: Final = 2000  # CPython 3.12 freezes those that never die, some four hundred
-MAX_TYPES: Final = 4
+MAX_TYPES: Final = 20
 MAX_NAMES: Final = 2000
 MAX_PLACES: Final = 200
 _TYPED: Final = re.compile(r"<co:\d+>:\d+ in go$")
-_DULL_TYPES: Final = frozenset({"dict", "list", "tuple", "cell", "function", "frame", "method", "set"})
 
 
 class Looker:
@@ -186,11 +185,10 @@ def _collect_keeping() -> list[Any]:
     return kept
 
 
-def _types_of(garbage: list[Any]) -> tuple[str, ...]:
-    """The types of most of it; those that are in every cycle only if there are no others."""
+def _types_of(garbage: list[Any]) -> dict[str, int]:
+    """How many of it are of each type."""
     names = Counter(str(type.__dict__["__name__"].__get__(type(found))) for found in garbage)
-    telling = [name for name, _ in names.most_common() if name not in _DULL_TYPES]
-    return tuple(telling[:MAX_TYPES] or [name for name, _ in names.most_common(MAX_TYPES)])
+    return dict(names.most_common(MAX_TYPES))
 
 
 def _unattended(sockets: tuple[SocketPicture, ...]) -> dict[str, int]:

@@ -74,8 +74,8 @@ class Change:
 COLUMNS: Final = (
     Column("of", "OF", minimum=8),
     Column("name", "NAME", minimum=12),
-    Column("before", "BEFORE", ">", drop=2),
-    Column("after", "AFTER", ">", drop=3),
+    Column("before", "BEFORE", ">"),
+    Column("after", "AFTER", ">"),
     Column("signed", "CHANGE", ">"),
     Column("born", "BORN", ">", drop=1),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -23,6 +24,9 @@ from .suspects import Suspect
 from .verdict import CYCLE, LEAK, STEADY, VERDICTS, WARMING_UP, Judged, heap_now
 
 THINGS: Final = frozenset({"parked", "defers", "connections", "keys"})
+DULL_TYPES: Final = frozenset({"dict", "list", "tuple", "cell", "function", "frame", "method", "set"})
+MAX_TYPES: Final = 4
+RARE: Final = 10  # times as rare as the most frequent type, and it is somebody else's garbage
 MAX_MISMATCH: Final = 0.3  # by how much a container may have grown differently from what it is to hold
 SAME_SIZE: Final = 0.3
 
@@ -213,7 +217,8 @@ class Leaks(Listing[Leak]):
             return []
         last, lines = self.seen[-1], []
         if self.leaked:
-            lines += [printable(f"grew: {_suspect_text(one)}", keep="") for one in self._suspects[:3]]
+            named = [one for one in self._suspects if one.held_by or one.dead]
+            lines += [printable(f"grew: {_suspect_text(one)}", keep="") for one in named[:3]]
         collected = [look for look in self.seen if look.collected]
         if last.total_bytes is None:
             lines.append("heaps are not counted at this level: set level heap")
@@ -298,8 +303,14 @@ def _record(one: Judged, looks: Sequence[Look], suspect: Suspect | None, allocat
     )
 
 
-def _garbage_types(looks: Sequence[Look]) -> tuple[str, ...]:
-    return max((look.garbage_types for look in looks), key=len, default=())
+def _garbage_types(looks: Sequence[Look]) -> list[str]:
+    """What most of the garbage is; of what is in every cycle only if there is nothing else."""
+    counts: Counter[str] = Counter()
+    for look in looks[1:]:
+        counts.update(look.garbage_types)
+    usual = max(counts.values(), default=0) / RARE
+    names = [name for name, count in counts.most_common() if count >= usual]
+    return ([name for name in names if name not in DULL_TYPES] or names)[:MAX_TYPES]
 
 
 def _next(one: Judged, allocated_at: str | None, held_by: str | None, last: Look) -> tuple[str, ...]:

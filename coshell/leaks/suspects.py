@@ -63,7 +63,7 @@ def suspects(
     censuses: list[Census],
     scheduler: Scheduler,
     born_from: int,
-    name_of: Callable[[Any], str],
+    name_of: Callable[[Any, int], str],
     left_out: Iterable[object] = (),
 ) -> list[Suspect]:
     """The containers that grew from census to census, those that grew most first; on the scheduler's thread.
@@ -72,21 +72,23 @@ def suspects(
         censuses: at the beginning and in the midst.
         scheduler: whose coroutines there are.
         born_from: how many coroutines there had been at the beginning.
-        name_of: tells who holds a container.
+        name_of: tells who holds a container, given that and how many of the dead are in it.
         left_out: containers that are known, and not meant.
     """
     if not all(censuses):
         return []
     ours = {*map(id, censuses), *map(id, left_out)}
-    grown = [
-        (len(container) - censuses[0].get(id(container), 0), container)
-        for container in _containers()
-        if id(container) not in ours
-        and _rises([*(one.get(id(container), 0) for one in censuses), len(container)])
-    ]
+    latest = censuses[-1]
+    grown = []
+    for container in _containers():
+        size, number = len(container), id(container)
+        if size > latest.get(number, 0) and size >= LEAST_GROWN and number not in ours:
+            lengths = [*(one.get(number, 0) for one in censuses), size]
+            if _rises(lengths):
+                grown.append((size - lengths[0], container))
     grown.sort(key=lambda pair: -pair[0])
     dead = _Dead(scheduler, born_from)
-    return [dead.suspect(container, size, name_of(container)) for size, container in grown[:MAX_SUSPECTS]]
+    return [dead.suspect(container, size, name_of) for size, container in grown[:MAX_SUSPECTS]]
 
 
 def _rises(lengths: list[int]) -> bool:
@@ -121,7 +123,7 @@ class _Dead:
         names = {str(grave[1]) for grave in list(scheduler.graves)}
         self._names = names - {coroutine.name for coroutine in self._living.values()}
 
-    def suspect(self, container: Any, grown: int, held_by: str) -> Suspect:
+    def suspect(self, container: Any, grown: int, name_of: Callable[[Any, int], str]) -> Suspect:
         """A container, with what of the dead is in it."""
         newest = _newest(container, min(grown, MAX_EXAMINED))
         counts = {
@@ -143,7 +145,7 @@ class _Dead:
             dead=dead if is_telling else 0,
             what=what if is_telling else "",
             size=grown * _mean_size(container, newest),
-            held_by=held_by,
+            held_by=name_of(container, dead if is_telling else 0),
         )
 
     @staticmethod

@@ -26,7 +26,8 @@ STEADY: Final = "steady"
 VERDICTS: Final = (LEAK, CYCLE, WARMING_UP, STEADY)
 
 DUST_BYTES: Final = 256  # for each coroutine that has ended; METER.md, section 5
-EXACT_DUST_BYTES: Final = 16  # where every byte is counted, and the line is straight
+EXACT_DUST_BYTES: Final = 32  # where every byte is counted, and the line is straight
+WARMED_UP: Final = 1000  # coroutines that have ended: by then the runtime's own pools and memories are full
 EXACT_MIN_FINISHED: Final = 30
 STRAIGHT_R2: Final = 0.9
 RISING_R2: Final = 0.75
@@ -139,8 +140,8 @@ class _Place:
         return WARMING_UP if found.times else STEADY
 
     def _is_fine_dust(self, found: Trend) -> bool:
-        """Little for each, but of that no byte is in doubt: the runtime remembers as many dead as it ever will."""
-        is_known = self.exact and self.looks[0].finished >= KEPT_DEAD
+        """Little for each, but of that no byte is in doubt, and nothing is any more done for the first time."""
+        is_known = self.exact and self.looks[0].finished >= WARMED_UP
         is_straight = found.r2 >= STRAIGHT_R2 and not found.falls and found.over >= EXACT_MIN_FINISHED
         return is_known and is_straight and found.rate >= EXACT_DUST_BYTES
 

@@ -1,6 +1,6 @@
 """Somebody has to have looked before: in passing after every line, at the prompt twice a second, or for a while now.
 
-A glance is cheap, but not free: with a hundred thousand coroutines it takes a tenth of a second. So it is left
+A glance is cheap, but not free: with a hundred thousand coroutines it takes a tenth of a second. Then it is left
 out as long as the last one's cost has not been earned, and what it remembers is bounded. Who wants to know
 more exactly has the coroutines watched for a while, with a full collection at every look.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -21,15 +21,16 @@ from .holding import holder_of
 from .look import Look
 from .looking import SHELL_ID, Looker
 from .suspects import Suspect, census, suspects
-from .verdict import Judged, judge, too_few
+from .verdict import LEAK, Judged, judge, too_few
 
 if TYPE_CHECKING:
     from coshell.shell import Shell
 
 LOOKS: Final = 12
 USUAL_WINDOW_S: Final = 10.0
-FREE_GLANCE_S: Final = 0.001
-EARNED: Final = 20  # a glance may take so small a part of the time
+LEAST_PAUSE_S: Final = 0.001  # where looking takes longer than the time between two looks
+FREE_COROUTINES: Final = 1000  # so few are glanced at in a millisecond, whenever there is an occasion
+EARNED: Final = 20  # of more than that a glance may take so small a part of the time
 OWN_PLACES: Final = ("bridge.py:",)
 
 
@@ -77,7 +78,7 @@ class Watch:
         except NotRunning:
             return
         took_s = self._now() - begin
-        if took_s > FREE_GLANCE_S:
+        if len(self._shell.scheduler.living) > FREE_COROUTINES:
             self._earned_at = begin + EARNED * took_s
 
     def look(self) -> Look:
@@ -95,21 +96,27 @@ class Watch:
 
     def watch(self, window_s: float) -> Watched:
         """Look for a while; in a coroutine, on the scheduler's clock. Nobody runs during each look."""
-        begun = self._shell.scheduler.spawned
+        scheduler = self._shell.scheduler
+        begun_s, born = scheduler.clock.now(), scheduler.spawned
         looks, censuses = [self._looker.look()], [census()]
         for place in range(1, LOOKS):
-            coloop.sleep(window_s / (LOOKS - 1))
+            due_s = begun_s + place * window_s / (LOOKS - 1)
+            coloop.sleep(max(LEAST_PAUSE_S, due_s - scheduler.clock.now()))
             looks.append(self._looker.look())
             if place == LOOKS // 2:
+                coloop.yield_now()
                 censuses.append(census())
+        coloop.yield_now()
+        seen = Watched(tuple(looks), (), self._left_out())
+        is_bad = any(one.verdict == LEAK for one in seen.judged())
         grown = suspects(
             censuses,
-            self._shell.scheduler,
-            begun,
-            lambda container: holder_of(self._shell, container),
+            scheduler,
+            born,
+            lambda container, dead: holder_of(self._shell, container) if dead or is_bad else "",
             (looks, censuses),
         )
-        return Watched(tuple(looks), tuple(grown), self._left_out())
+        return replace(seen, suspects=tuple(grown))
 
     def _left_out(self) -> frozenset[str]:
         me = self._shell.scheduler.coroutine(SHELL_ID)

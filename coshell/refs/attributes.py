@@ -50,7 +50,7 @@ def instance_dict(value: object) -> dict[str, Any]:
         return module_dict(value)  # type: ignore[arg-type]
     for kind in classes_of(type(value)):
         descriptor = type.__dict__["__dict__"].__get__(kind).get("__dict__")
-        if type(descriptor) is GetSetDescriptorType:
+        if type(descriptor) is GetSetDescriptorType or type(descriptor) is MemberDescriptorType:
             found = descriptor.__get__(value, type(value))
             return found if type(found) is dict else NO_NAMES
     return NO_NAMES
@@ -75,6 +75,6 @@ def _read(descriptor: Any, value: object, name: str) -> Iterator[tuple[str, Any]
         return
 
 
-def isinstance_of(value: object, kind: type) -> bool:
+def isinstance_of(value: object, kind: type | tuple[type, ...]) -> bool:
     """As `isinstance`, without asking the value's `__class__`, which may be a property."""
     return issubclass(type(value), kind)

@@ -38,7 +38,7 @@ class Chain:
             `timer` ...; or `cycle`, `unseen`, `nothing`, `immortal`, `gave up`, `only the scheduler`.
         type: the type of what the root holds.
         chain: the links from there to the object.
-        remark: why there is none, in a sentence.
+        remark: why there is none, in a sentence; or of what it is, if not of an object.
     """
 
     root: str
@@ -48,7 +48,8 @@ class Chain:
     remark: str = ""
 
     def __str__(self) -> str:
-        return _ARROW.join(self.parts())
+        head = f"{self.remark}: " if self.root and self.remark else ""
+        return head + _ARROW.join(self.parts())
 
     def __repr__(self) -> str:
         return f"<{self}>"
@@ -62,7 +63,7 @@ class Chain:
     def lines(self, width: int) -> list[str]:
         """The same, broken between two links where it is too wide."""
         first, *others = self.parts()
-        found = [first]
+        found = [f"{self.remark}:", first] if self.root and self.remark else [first]
         for part in others:
             if len(found[-1]) + len(part) + len(_ARROW) <= width:
                 found[-1] += f"{_ARROW}{part}"

@@ -65,18 +65,19 @@ def held_by(shell: Shell, objects: Iterable[object], limit_s: float = LIMIT_S) -
     Args:
         shell: what is its own is left out.
         objects: any; the first `MAX_OBJECTS` of them are looked for.
-        limit_s: when to give up, in seconds.
+        limit_s: when to give up, in seconds of computing.
 
     Returns:
         None if no root leads to any: all are garbage, or held where the collector cannot see.
     """
     wanted = list(islice(objects, MAX_OBJECTS))
-    found: Holding | None = shell.bridge.call(_held_by, shell, wanted, time.monotonic() + limit_s)
+    found: Holding | None = shell.bridge.call(_held_by, shell, wanted, limit_s)
     return found
 
 
-def _held_by(shell: Shell, wanted: list[object], deadline_s: float) -> Holding | None:
+def _held_by(shell: Shell, wanted: list[object], limit_s: float) -> Holding | None:
     with collector_at_rest():
+        deadline_s = time.thread_time() + limit_s
         walk = Walk(roots(shell), wanted, closed=closed(shell), barred=barred_types(), deadline_s=deadline_s)
         walk.run(lambda so_far: _hits(so_far) * 2 >= len(wanted))
         ways = [(root, [root.value]) for root in walk.roots[:MAX_WAYS]]

@@ -23,6 +23,9 @@ from .naming import key_text
 INSIDE: Final = "inside"  # it is held, and Python has no way to say where
 
 
+_HAVE_A_FRAME: Final = (GeneratorType, CoroutineType, TracebackType)
+
+
 class Step(NamedTuple):
     """One link of a chain.
 
@@ -56,7 +59,7 @@ def _step(path: list[Any], at: int) -> tuple[str, int]:
             place = _closure_variable(holder, held, path[at + 2])
             if place:
                 return place, 3
-        if isinstance_of(held, FrameType) and type(holder) in {GeneratorType, CoroutineType, TracebackType}:
+        if isinstance_of(held, FrameType) and isinstance_of(holder, _HAVE_A_FRAME):
             return link(held, path[at + 2]), 2
     return link(holder, held), 1
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from coloop import Coroutine
+from coloop import Coroutine, CoroutinePicture
 from coshell.command import CommandError
 from coshell.naming import find, number_in
-from coshell.text import printable
 
 if TYPE_CHECKING:
     from coshell.shell import Shell
@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 _NUMBERED: Final = re.compile(r"[\w.-]+#\d+(/\w+)?")
 
 
+@dataclass(frozen=True)
+class Gone:
+    """A coroutine that has ended, asked for by its number."""
+
+    picture: CoroutinePicture
+
+
 def meant(shell: Shell, text: str) -> Any:
     """The object that is meant: names of the user's come first, then what is open, coroutines, any expression.
 
     Raises:
-        CommandError: a coroutine is meant that is no more.
+        CommandError: what is meant has never been, or is closed.
         BaseException: whatever the expression raises.
     """
     text = text.strip()
@@ -46,18 +53,17 @@ def _socket(shell: Shell, text: str) -> Any:
     return found
 
 
-def _coroutine(shell: Shell, text: str) -> Coroutine:
-    """Its handle; that of a dead one, if somebody has it still."""
+def _coroutine(shell: Shell, text: str) -> Coroutine | Gone:
     found = find(shell, text)
-    if isinstance(found, Coroutine):
-        return found
+    return found if isinstance(found, Coroutine) else Gone(found)
+
+
+def handle_of(shell: Shell, gone: Gone) -> Coroutine | None:
+    """The handle of a dead one, if somebody has it still."""
     for one in gc.get_objects():
-        if type(one) is Coroutine and one.id == found.id and _is_of(one, shell):
+        if type(one) is Coroutine and one.id == gone.picture.id and _is_of(one, shell):
             return one
-    outcome = "" if found.outcome is None else f" ({found.outcome})"
-    raise CommandError(
-        printable(f"co#{found.id} {found.name} has ended{outcome}, and nobody holds its handle", keep="")
-    )
+    return None
 
 
 def _is_of(coroutine: Coroutine, shell: Shell) -> bool:

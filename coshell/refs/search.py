@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 LIMIT_S: Final = 5.0
 IMMORTAL: Final = 1 << 28  # references; more than 2 GB of them
+_CARRIERS: Final = frozenset(map(id, (tuple, dict, list, partial)))
 _SINGLE: Final = frozenset(map(id, (type(None), bool, type(...), type(NotImplemented))))
 
 
@@ -57,7 +58,7 @@ def chains(shell: Shell, target: Any, own: int, count: int = 1, limit_s: float =
         target: the object.
         own: how many references to it are whoever asks'.
         count: how many chains at most.
-        limit_s: when to give up, in seconds.
+        limit_s: when to give up, in seconds of computing.
     """
     references = sys.getrefcount(target)
     if type(target) is Probe:
@@ -66,11 +67,11 @@ def chains(shell: Shell, target: Any, own: int, count: int = 1, limit_s: float =
     if references - own > IMMORTAL or id(type(target)) in _SINGLE:
         return [Chain("", "immortal", remark="the interpreter keeps it for ever")]
     with collector_at_rest():
-        found, met = _search(shell, target, count, time.monotonic() + limit_s)
+        found, met = _search(shell, target, count, time.thread_time() + limit_s)
         if found:
             return found
         if met is not None:
-            remark = f"gave up after {limit_s:g}s: {plural(met, 'object')} looked at, and none holds it"
+            remark = f"gave up after {limit_s:g}s of computing: {plural(met, 'object')} looked at, and none holds it"
             return [Chain("", "gave up", remark=remark)]
         if type(target) is Coroutine and not target.ended:
             return [_only_the_scheduler(target)]
@@ -122,12 +123,18 @@ def _own_containers(target: object) -> set[int]:
 
 
 def _arguments_in_c(target: object) -> set[int]:
-    """The tuple with which C code calls what has a `__call__`: it begins with the target, and nobody has it."""
+    """The tuple and the dictionary with which C code makes a call: they hold the target, and nobody has them."""
     number = id(target)
     found = gc.get_referrers(target)
-    likely = [one for one in found if type(one) is tuple and id(one[0]) == number]
+    likely = [one for one in found if _looks_like_arguments(one, number)]
     mine = (found, likely)
     return {id(one) for one in likely if all(_is_mine(holder, mine) for holder in gc.get_referrers(one))}
+
+
+def _looks_like_arguments(holder: Any, number: int) -> bool:
+    if type(holder) is dict:
+        return any(type(key) is str and id(value) == number for key, value in holder.items())
+    return type(holder) is tuple and id(holder[0]) == number
 
 
 def _is_mine(holder: object, mine: tuple[object, ...]) -> bool:
@@ -137,7 +144,7 @@ def _is_mine(holder: object, mine: tuple[object, ...]) -> bool:
 def _carriers(frame: FrameType, target: object) -> set[int]:
     found: set[int] = set()
     for _, value in variables(frame):
-        if value is not target and type(value) in {tuple, dict, list, partial}:
+        if value is not target and id(type(value)) in _CARRIERS:
             found.add(id(value))
         if type(value) is partial:
             found.update((id(value.keywords), id(value.args)))

@@ -55,7 +55,7 @@ from ._heap_pictures import HeapSite as HeapSite
 from ._heap_pictures import HeapStack as HeapStack
 from ._heap_pictures import HeapType as HeapType
 from ._heap_pictures import Residue as Residue
-from ._holdings import Held as Held
+from ._holdings import Entrusted as Entrusted
 from ._holdings import holdings as holdings
 from ._inbox import Inbox as Inbox
 from ._listener import Listener as Listener

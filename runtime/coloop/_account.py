@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
-
-LIMIT_HEADROOM_BYTES: Final = 64 * 1024  # room to handle a MemoryLimitExceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +41,12 @@ class Tally:
 
     __slots__ = (
         "allocated_total",
-        "crossings",
         "heap_bytes",
         "heap_peak",
         "last_growth",
-        "limit",
-        "tripwire",
     )
 
-    def __init__(self, limit_bytes: int | None = None) -> None:
-        self.limit = limit_bytes
-        self.tripwire = limit_bytes  # what is looked at; moved up each time that it was crossed
-        self.crossings = 0
+    def __init__(self) -> None:
         self.heap_bytes = self.heap_peak = self.allocated_total = self.last_growth = 0
 
     def reset(self) -> None:
@@ -69,24 +60,3 @@ class Tally:
         if growth_bytes > 0:
             self.allocated_total += growth_bytes
             self.heap_peak = max(self.heap_peak, self.heap_bytes)
-
-    def become(self, heap_bytes: int, heap_peak: int, allocated_total: int) -> None:
-        """Take over figures that were counted elsewhere."""
-        self.last_growth = heap_bytes - self.heap_bytes
-        self.heap_bytes, self.heap_peak, self.allocated_total = heap_bytes, heap_peak, allocated_total
-
-    def crosses_limit(self) -> bool:
-        """Whether it has, and has not been told: once for the limit, then for each headroom above that.
-
-        `crossings` counts how often; it begins anew when the figure is back below the limit.
-        """
-        if self.limit is None or self.tripwire is None:
-            return False
-        if self.heap_bytes <= self.limit:
-            self.tripwire, self.crossings = self.limit, 0
-            return False
-        if self.heap_bytes <= self.tripwire:
-            return False
-        self.tripwire = self.heap_bytes + LIMIT_HEADROOM_BYTES
-        self.crossings += 1
-        return True

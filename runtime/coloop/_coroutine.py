@@ -135,6 +135,25 @@ class Coroutine(CoroutineState):
             raise self._error
         return self._value
 
+    @property
+    def limit_action(self) -> str | None:
+        """What happens when its memory limit is crossed: `raise`, `warn` or `cancel`; None without a limit."""
+        limit = self._limit
+        return None if limit is None else limit.action
+
+    def limit_memory(self, heap_bytes: int | None, action: str = "raise") -> None:
+        """Limit the heap that it may hold, from now on; needs level `heap`.
+
+        Args:
+            heap_bytes: so much; None takes the limit away.
+            action: what happens when it is crossed: `raise` MemoryLimitExceeded in it, `warn`, or `cancel` it.
+
+        Raises:
+            ValueError: a limit that is not positive, no such action, or heap is not counted at this level.
+            WrongThread: called from another thread.
+        """
+        self._scheduler.limit_memory(heap_bytes, action, coroutine=self)
+
     def cancel(self) -> bool:
         """Raise `Cancelled` at its wait, or at its next one; its `finally` blocks and deferred calls run.
 
@@ -165,11 +184,16 @@ class Coroutine(CoroutineState):
         self._scheduler.resume(self, value)
 
     def __str__(self) -> str:
-        return f"co#{self.id}"
+        return label(self.id)
 
     def __repr__(self) -> str:
         waiting_on = self.waiting_on
         return f"<co#{self.id} {self.name} {self.state}{f' on {waiting_on}' if waiting_on else ''}>"
+
+
+def label(number: int) -> str:
+    """What the coroutine with that id is called wherever one is named."""
+    return f"co#{number}"
 
 
 def default_name(fn: Callable[..., Any]) -> str:

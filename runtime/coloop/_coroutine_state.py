@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from greenlet import greenlet
 
     from ._coroutine import Coroutine
+    from ._limits import Limit
     from ._scheduler import Scheduler
 
 READY: Final = "ready"
@@ -44,6 +45,7 @@ class CoroutineState:
         "_error",
         "_greenlet",
         "_interrupts",
+        "_limit",
         "_observed",
         "_raise",
         "_scheduler",
@@ -70,7 +72,7 @@ class CoroutineState:
         name: str,
         parent_id: int | None,
         site: Site | str | None,
-        limit_bytes: int | None,
+        limit: Limit | None,
         started_at: float,
     ) -> None:
         self.id = id
@@ -82,7 +84,8 @@ class CoroutineState:
         self._scheduler = scheduler
         self._greenlet: greenlet | None = None
         self._site = site
-        self._tally = Tally(limit_bytes)
+        self._tally = Tally()
+        self._limit = limit
         self._started_at = started_at
         self._ended_at: float | None = None
         self._state = READY
@@ -102,10 +105,6 @@ class CoroutineState:
         """What it holds now, in bytes and blocks; the most that it held; all that it has ever allocated."""
         tally = self._tally
         return tally.heap_bytes, None, tally.heap_peak, tally.allocated_total
-
-    @property
-    def _limit_bytes(self) -> int | None:
-        return self._tally.limit
 
     @property
     def ended(self) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NO_ARGUMENTS: Final[Mapping[str, Any]] = {}
 
 
-class Held(NamedTuple):
+class Entrusted(NamedTuple):
     """One thing that is held.
 
     Attributes:
@@ -48,7 +48,7 @@ class Held(NamedTuple):
     value: Any
 
 
-def holdings(scheduler: Scheduler) -> Iterator[Held]:
+def holdings(scheduler: Scheduler) -> Iterator[Entrusted]:
     """What a scheduler holds for others; on its own thread.
 
     Raises:
@@ -62,20 +62,20 @@ def holdings(scheduler: Scheduler) -> Iterator[Held]:
     for fn, args in tuple(scheduler._calls):
         yield from _call("queued call", None, fn, args)
     for socket in list(scheduler.sockets.values()):
-        yield Held("open socket", None, str(socket), socket)
+        yield Entrusted("open socket", None, str(socket), socket)
 
 
-def _of_coroutine(coroutine: Coroutine) -> Iterator[Held]:
+def _of_coroutine(coroutine: Coroutine) -> Iterator[Entrusted]:
     for fn, args, kwargs in list(coroutine._defers or ()):
         yield from _call("deferred call", coroutine, fn, args, kwargs)
     for context in _contexts(coroutine):
         for variable, value in context.items():
-            yield Held("context variable", coroutine, variable.name, value)
+            yield Entrusted("context variable", coroutine, variable.name, value)
     subject = coroutine._subject
     if subject is not None and not isinstance(subject, Timer):  # a sleep's timer is nobody else's
-        yield Held("awaited", coroutine, coroutine._verb or "", subject)
+        yield Entrusted("awaited", coroutine, coroutine._verb or "", subject)
     if coroutine._value is not None:
-        yield Held("value on its way", coroutine, "value", coroutine._value)
+        yield Entrusted("value on its way", coroutine, "value", coroutine._value)
 
 
 def _contexts(coroutine: Coroutine) -> list[Context]:
@@ -87,12 +87,12 @@ def _contexts(coroutine: Coroutine) -> list[Context]:
     return found[:1]
 
 
-def _of_timer(timer: Any) -> Iterator[Held]:
+def _of_timer(timer: Any) -> Iterator[Entrusted]:
     fn = timer.fn
-    master = fn.__self__ if type(fn) in {MethodType, BuiltinMethodType} else None
+    master = fn.__self__ if issubclass(type(fn), (MethodType, BuiltinMethodType)) else None
     if type(master) is TimedCall:
         yield from _call("timer", master, master._fn, master._args)
-        yield from (Held("timer", master, name, value) for name, value in _variables(master))
+        yield from (Entrusted("timer", master, name, value) for name, value in _variables(master))
     elif fn is not None and not _is_own(master):
         yield from _call("timer", timer.owner, fn, timer.args)
 
@@ -114,9 +114,9 @@ def _call(
     fn: Any,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any] = NO_ARGUMENTS,
-) -> Iterator[Held]:
-    yield Held(kind, owner, "function", fn)
+) -> Iterator[Entrusted]:
+    yield Entrusted(kind, owner, "function", fn)
     for place, value in enumerate(args):
-        yield Held(kind, owner, f"argument {place}", value)
+        yield Entrusted(kind, owner, f"argument {place}", value)
     for name, value in kwargs.items():
-        yield Held(kind, owner, f"argument {name}", value)
+        yield Entrusted(kind, owner, f"argument {name}", value)

@@ -11,6 +11,7 @@ from ._coroutine import Coroutine
 from ._coroutine_state import CoroutineState as CoroutineState
 from ._line import JointWait as JointWait
 from ._line import WaitQueue as WaitQueue
+from ._own_tables import enter as enter
 from ._passage import Passage as Passage
 from ._poller import EpollPoller as EpollPoller
 from ._run import current as current
@@ -60,6 +61,9 @@ def ledger_bookkeeping() -> tuple[int, int, int, int, int, int]:
 def ledger_audit() -> tuple[int, int, int]:
     """Walk the map: accounts that disagree with it; the bytes and the blocks that are on it."""
 
+def last_crossing() -> Any:
+    """The `Crossing` for which an exception has just struck on this thread."""
+
 def ledger_note_sites(mean_bytes: float, /) -> None:
     """Note the place of a block in so many bytes; 1: of every block, 0: of none."""
 
@@ -72,8 +76,14 @@ def ledger_stacks() -> list[tuple[int, tuple[tuple[CodeType, int], ...], float, 
 def ledger_types(types: list[type], coroutine: int, /) -> list[tuple[type | None, int, int]]:
     """What is on the account of a coroutine by type: how many, how many bytes; None is what is no object."""
 
+def ledger_objects(objects: list[Any], whose: int | list[tuple[Any, int]], /) -> list[Any]:
+    """Those that are on the account of a coroutine; or that the dead have left who were started at these places."""
+
 def ledger_own_thread(own: bool, /) -> None:
     """Whether this thread is the shell's own."""
+
+def spare_room() -> int | None:
+    """Bytes in the arenas of the allocator of small objects that are in no used block; None if that is another one."""
 
 def shoot(scheduler: Scheduler, coroutine: Coroutine, killed: type[BaseException]) -> bool:
     """Raise `killed` in the midst of what `coroutine` computes, from another thread.

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from greenlet import getcurrent
 
 from . import _snapshot
-from ._account import Tally
 from ._clock import Clock, MonotonicClock
 from ._coroutine import Coroutine, default_name
 from ._coroutine_state import CANCELLED, WAITING
@@ -32,7 +31,6 @@ from ._errors import (
     Cancelled,
     Deadlock,
     Killed,
-    MemoryLimitExceeded,
     NotRunning,
     NotSuspended,
     TooManyCoroutines,
@@ -40,9 +38,10 @@ from ._errors import (
     WrongThread,
 )
 from ._form import native
-from ._frames import Site, top_site, trimmed
+from ._frames import Site, trimmed
 from ._handover import Handover
 from ._kill import Killer
+from ._limits import Crossing, Limit, checked, enforce
 from ._memory import memory, stack_cost
 from ._observer import Failure, Observer, describe_failure
 from ._poller import Poller, open_poller
@@ -104,11 +103,9 @@ class Scheduler(Timing):
             MonotonicClock() if clock is None else clock,
             None if seed is None else self.dice,
             max_coroutines,
-            memory_limit,
+            self._checked_limit(memory_limit, "raise"),
         )
         self.observer = observer if observer is not None else Observer()
-        self.check_memory_limit(memory_limit)
-        self._all_together = Tally(memory_limit)
         self.poller: Poller = open_poller()
         self.sockets: dict[int, Any] = {}
         # Waits that something outside can end, besides timers and descriptors.
@@ -148,30 +145,53 @@ class Scheduler(Timing):
 
     # -- limits ----------------------------------------------------------------------------------
 
+    @property
+    def memory_limit(self) -> int | None:
+        """Heap bytes for all coroutines together; None for no limit."""
+        limit: Limit | None = self._limit
+        return None if limit is None else limit.bytes
+
+    @property
+    def limit_action(self) -> str | None:
+        """What happens when that limit is crossed: `raise`, `warn` or `cancel`; None without a limit."""
+        limit: Limit | None = self._limit
+        return None if limit is None else limit.action
+
+    def limit_memory(
+        self, heap_bytes: int | None, action: str = "raise", *, coroutine: Coroutine | None = None
+    ) -> None:
+        """Limit the heap of all coroutines together, or of one, from now on.
+
+        Args:
+            heap_bytes: so much may be held; None takes the limit away.
+            action: what happens to who crosses it: `raise`, `warn` or `cancel`.
+            coroutine: whose limit it is; None for that of all together.
+
+        Raises:
+            ValueError: a limit that is not positive, no such action, or heap is not counted at this level.
+            WrongThread: called from another thread.
+        """
+        self.check_thread("limit_memory")
+        limit = self._checked_limit(heap_bytes, action)
+        if coroutine is None:
+            self._limit = limit
+        else:
+            coroutine._limit = limit
+
     def check_limits(self, me: Coroutine) -> None:
-        """At a safe point of `me`: raise `MemoryLimitExceeded` if it, or all together, hold too much."""
-        if memory.ledger is None or not memory.traces_heap():
+        """At a safe point of `me`: do what is to be done if it, or all together, hold too much."""
+        if not memory.traces_heap():
             return
         self.settle()
-        memory.ledger.refresh(me)
-        if me._tally.crosses_limit():
-            self._raise_about_limit(me, me._tally)
-        if self.memory_limit is not None:
-            self._all_together.heap_bytes = memory.held_by_coroutines()
-            if self._all_together.crosses_limit():
-                self._raise_about_limit(me, self._all_together)
+        held, tried = me._heap[0], max(0, me._tally.last_growth)
+        if me._limit is not None:
+            self._check_limit(me, me._limit.crossing(held, tried))
+        if self._limit is not None:
+            self._check_limit(me, self._limit.crossing(memory.held_by_coroutines(), tried))
 
-    @staticmethod
-    def _raise_about_limit(me: Coroutine, tally: Tally) -> None:
-        assert tally.limit is not None
-        where = (top_site(sys._getframe()) or "?").partition(" in ")[0]
-        error = MemoryLimitExceeded(tally.limit, tally.heap_bytes, max(0, me._tally.last_growth), where)
-        if tally is me._tally and tally.crossings > 1:
-            raise Cancelled(f"{me} went on above its limit: {error}")
-        try:
-            raise error
-        finally:
-            del error  # else this frame and the traceback hold each other
+    def _check_limit(self, me: Coroutine, crossing: Crossing | None) -> None:
+        if crossing is not None:
+            enforce(me, crossing, self.observer)
 
     def safe_point(self, me: Coroutine) -> None:
         """Where exceptions that were meant for `me` while it ran are raised."""
@@ -181,14 +201,17 @@ class Scheduler(Timing):
                 raise error
             finally:
                 del error
-        if me._tally.tripwire is not None or self.memory_limit is not None:
+        if me._limit is not None or self._limit is not None:
             self.check_limits(me)
 
-    def check_limits_of_spawn(self, memory_limit: int | None) -> None:
-        """Raise `TooManyCoroutines`, or ValueError for a memory limit that cannot be."""
+    def check_limits_of_spawn(self, memory_limit: int | None) -> Limit | None:
+        """The limit of heap that is asked for; `TooManyCoroutines`, or ValueError for one that cannot be."""
         if self.max_coroutines is not None and len(self.living) >= self.max_coroutines:
             raise TooManyCoroutines(f"{self.max_coroutines} coroutines live already (max_coroutines)")
-        self.check_memory_limit(memory_limit)
+        return self._checked_limit(memory_limit, "raise")
+
+    def _checked_limit(self, heap_bytes: int | None, action: str) -> Limit | None:
+        return checked(heap_bytes, action, level=memory.level(), is_counted=memory.traces_heap())
 
     def refuse_the_dead(self) -> NoReturn:
         """Raise `NotRunning`, for a finalizer that runs when its coroutine has ended."""
@@ -196,17 +219,6 @@ class Scheduler(Timing):
             "a coroutine that has ended, or a finalizer at its end, cannot start another: "
             "use scheduler.call_soon_threadsafe(go, ...)"
         )
-
-    def check_memory_limit(self, limit_bytes: int | None) -> None:
-        """Raise ValueError for a memory limit that is not positive, or at a level that could not tell."""
-        if limit_bytes is None:
-            return
-        if limit_bytes <= 0:
-            raise ValueError(f"memory_limit must be a positive number of bytes, not {limit_bytes!r}")
-        if not memory.traces_heap():
-            raise ValueError(
-                f"memory_limit needs level heap, not {memory.level()}: call memory.set_level('heap')"
-            )
 
     # -- ending others ---------------------------------------------------------------------------
 

@@ -356,7 +356,7 @@ def account_of(scheduler: Scheduler, coroutine: Coroutine) -> Account:
         sockets=sum(held.owner == coroutine.id for held in scheduler.sockets.values()),
         timers=sum(timer.owner is coroutine for timer in scheduler.timers),
         defers=len(coroutine._defers or ()),
-        limit=coroutine._limit_bytes,
+        limit=None if coroutine._limit is None else coroutine._limit.bytes,
     )
 
 
@@ -405,7 +405,7 @@ def _picture(scheduler: Scheduler, coroutine: Coroutine, **measured: Any) -> Cor
         heap_peak=heap_peak,
         allocated_total=allocated_total,
         defers=len(coroutine._defers or ()),
-        limit=coroutine._limit_bytes,
+        limit=None if coroutine._limit is None else coroutine._limit.bytes,
         **measured,
     )
 

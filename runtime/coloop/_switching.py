@@ -40,6 +40,7 @@ from ._coroutine import Coroutine, default_name
 from ._coroutine_state import CANCELLED, DONE, FAILED, READY, WAITING
 from ._errors import Cancelled, Killed, NotRunning
 from ._frames import Site, calling_site, make_objects, trimmed
+from ._limits import Limit
 from ._memory import memory
 from ._timers import Timer, Timers
 
@@ -86,19 +87,19 @@ class Switching:
             most, and have failed; how often one was switched to.
         running_since, charged_at: when the running one was switched to, and was last charged for its time.
         max_coroutines: how many may live at once; None for no bound.
-        memory_limit: heap bytes for all of them together; None for no limit.
+        limit: heap for all of them together; None for no limit.
 
     Args:
         dice: what draws the next from the ready; None: first come, first served.
     """
 
     def __init__(
-        self, clock: Clock, dice: random.Random | None, max_coroutines: int | None, memory_limit: int | None
+        self, clock: Clock, dice: random.Random | None, max_coroutines: int | None, limit: Limit | None
     ) -> None:
         self.clock = clock
         self.timers = Timers()
         self.max_coroutines = max_coroutines
-        self.memory_limit = memory_limit
+        self._limit = limit
         self.running: Coroutine | None = None
         self.exposed: Coroutine | None = None
         self.living: dict[int, Coroutine] = {}
@@ -131,8 +132,8 @@ class Switching:
         """Raise what was meant for `me` while it ran."""
         raise NotImplementedError
 
-    def check_limits_of_spawn(self, memory_limit: int | None) -> None:
-        """`TooManyCoroutines`, or ValueError for a limit of heap that cannot be."""
+    def check_limits_of_spawn(self, memory_limit: int | None) -> Limit | None:
+        """The limit of heap that is asked for; `TooManyCoroutines`, or ValueError for one that cannot be."""
         raise NotImplementedError
 
     def refuse_the_dead(self) -> NoReturn:
@@ -182,8 +183,9 @@ class Switching:
             self.checkpoint()
         elif getcurrent() is not self._root:
             self.refuse_the_dead()
+        limit = None
         if memory_limit is not None or self.max_coroutines is not None:
-            self.check_limits_of_spawn(memory_limit)
+            limit = self.check_limits_of_spawn(memory_limit)
         if not callable(fn):
             raise TypeError(f"go takes a function and its arguments, not {fn!r}")
         coroutine = Coroutine(
@@ -192,7 +194,7 @@ class Switching:
             default_name(fn) if name is None else name,
             None if spawner is None else spawner.id,
             calling_site(1) if spawned_at is None else spawned_at,
-            memory_limit,
+            limit,
             self.clock.now(),
         )
         if memory.tracing is not None:
@@ -434,7 +436,7 @@ class Switching:
         me = self.running
         if me is None:
             raise NotRunning("only a coroutine can wait: call this inside coloop.run(main) or go(...)")
-        if me._interrupts or me._tally.tripwire is not None or self.memory_limit is not None:
+        if me._interrupts or me._limit is not None or self._limit is not None:
             self.safe_point(me)
         timer = None
         self.exposed = None
@@ -515,7 +517,7 @@ class Switching:
         me = self.running
         if me is None:
             raise NotRunning("only a coroutine can yield: call this inside coloop.run(main) or go(...)")
-        if me._interrupts or me._tally.tripwire is not None or self.memory_limit is not None:
+        if me._interrupts or me._limit is not None or self._limit is not None:
             self.safe_point(me)
         self.exposed = None
         now = perf_counter()
@@ -536,7 +538,7 @@ class Switching:
         self._turn_left -= 1
         if self._turn_left <= 0:
             self.yield_now()
-        elif me._tally.tripwire is not None or self.memory_limit is not None:
+        elif me._limit is not None or self._limit is not None:
             self.check_limits(me)
 
     # -- for the root ----------------------------------------------------------------------------

@@ -21,15 +21,12 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from ._account import Tally
 from ._errors import CoroutineError
 from ._frames import OURS, Site, short_path
 from ._heap_pictures import Bookkeeping, HeapSite, HeapStack, HeapType, Held, Outside, Residue
-
-if TYPE_CHECKING:
-    from ._coroutine import Coroutine
 
 MAX_RESIDUE_SITES: Final = 1000
 
@@ -70,9 +67,6 @@ class TracemallocLedger:
         now = tracemalloc.get_traced_memory()[0]
         self.own_bytes += now - self._last_bytes
         self._last_bytes = now
-
-    def refresh(self, coroutine: Coroutine) -> None:
-        """Its tally is as of the last settlement."""
 
     def trouble(self) -> str | None:
         """None: nothing can be found out."""
@@ -137,6 +131,11 @@ class TracemallocLedger:
             HeapStack(0, tuple(map(_told, reversed(places))), size, blocks[places])
             for places, size in sizes.most_common()
         )
+
+    def objects(self, whose: int | str) -> list[Any]:
+        """It cannot tell whose an object is."""
+        who = f"co#{whose}" if isinstance(whose, int) else f"those born at {whose}"
+        raise CoroutineError(f"objects of {who}: this needs the native core, which is not there")
 
     def types(self, coroutine: int) -> tuple[HeapType, ...]:
         """It cannot tell whose an object is."""

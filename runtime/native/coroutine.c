@@ -14,7 +14,9 @@ state_init(State *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->name, Py_NewRef(name));
     Py_XSETREF(self->parent_id, Py_NewRef(parent_id));
     Py_XSETREF(self->site, Py_NewRef(site));
-    Py_XSETREF(self->limit, Py_NewRef(limit));
+    if (check_limit(limit) < 0)
+        return -1;
+    set_limit(self, limit);
     Py_XSETREF(self->state, Py_NewRef(of.ready));
     self->started_at = started_at;
     return 0;
@@ -60,7 +62,7 @@ PyObject *
 state_tally(State *self)
 {
     if (!self->tally) {
-        self->tally = PyObject_CallOneArg(of.Tally, self->limit ? self->limit : Py_None);
+        self->tally = PyObject_CallNoArgs(of.Tally);
         if (!self->tally)
             return NULL;
     }
@@ -92,13 +94,19 @@ state_get_ended_at(State *self, void *_)
     return PyFloat_FromDouble(self->ended_at);
 }
 
-/* A tally has it too, but nobody needs one only to be told that there is none. */
 static PyObject *
 state_get_limit(State *self, void *_)
 {
-    if (self->tally)
-        return PyObject_GetAttrString(self->tally, "limit");
     return Py_NewRef(self->limit ? self->limit : Py_None);
+}
+
+static int
+state_set_limit(State *self, PyObject *limit, void *_)
+{
+    if (check_limit(limit ? limit : Py_None) < 0)
+        return -1;
+    set_limit(self, limit ? limit : Py_None);
+    return 0;
 }
 
 static PyObject *
@@ -155,7 +163,7 @@ state_context(State *self, void *_)
 static PyGetSetDef state_getset[] = {
     {"ended", (getter)state_ended, NULL, "Whether it is done, failed or cancelled.", NULL},
     {"context", (getter)state_context, NULL, NULL, NULL},
-    {"_limit_bytes", (getter)state_get_limit, NULL, NULL, NULL},
+    {"_limit", (getter)state_get_limit, (setter)state_set_limit, NULL, NULL},
     {"_heap", (getter)state_get_heap, NULL, NULL, NULL},
     {"_tally", (getter)state_tally, NULL, NULL, NULL},
     {"_site", (getter)state_get_site, NULL, NULL, NULL},

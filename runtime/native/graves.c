@@ -16,7 +16,7 @@ bury(Switching *self, State *coroutine)
 {
     PyObject *outcome;
     if (coroutine->error)
-        outcome = PyObject_GetAttrString((PyObject *)coroutine, "outcome");
+        outcome = PyObject_GetAttr((PyObject *)coroutine, str.outcome);
     else if (!coroutine->value || coroutine->value == Py_None)
         outcome = Py_NewRef(str.NoneType);
     else

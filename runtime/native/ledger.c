@@ -222,6 +222,56 @@ native_ledger_types(PyObject *_, PyObject *const *args, Py_ssize_t count)
     return told;
 }
 
+/* table[key] = value, where the table is the runtime's own. */
+static PyObject *
+native_enter(PyObject *_, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "enter takes a table, a key and a value");
+        return NULL;
+    }
+    Account *payer = scheduler_pays();
+    int done = PyObject_SetItem(args[0], args[1], args[2]);
+    pays_again(payer);
+    if (done < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static int
+are_places(PyObject *places)
+{
+    if (!PyList_CheckExact(places))
+        return 0;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(places); i++) {
+        PyObject *place = PyList_GET_ITEM(places, i);
+        if (!PyTuple_CheckExact(place) || PyTuple_GET_SIZE(place) != 2 || !PyLong_CheckExact(PyTuple_GET_ITEM(place, 1)))
+            return 0;
+    }
+    return 1;
+}
+
+static PyObject *
+native_ledger_objects(PyObject *_, PyObject *const *args, Py_ssize_t count)
+{
+    int by_id = count == 2 && PyLong_CheckExact(args[1]);
+    if (count != 2 || !PyList_CheckExact(args[0]) || !(by_id || are_places(args[1]))) {
+        PyErr_SetString(PyExc_TypeError, "ledger_objects takes a list of objects and the id of a coroutine, or places");
+        return NULL;
+    }
+    long long coroutine = by_id ? PyLong_AsLongLong(args[1]) : 0;
+    if (coroutine == -1 && PyErr_Occurred())
+        return NULL;
+    PyObject *owed = PyList_New(0);
+    for (Py_ssize_t i = 0; owed && counting && i < PyList_GET_SIZE(args[0]); i++) {
+        PyObject *object = PyList_GET_ITEM(args[0], i);
+        int is_owed = by_id ? owed_by_coroutine(object, coroutine) : owed_by_the_dead(object, args[1]);
+        if (is_owed && PyList_Append(owed, object) < 0)
+            Py_CLEAR(owed);
+    }
+    return owed;
+}
+
 static PyObject *
 native_ledger_own_thread(PyObject *_, PyObject *is_own)
 {
@@ -249,6 +299,8 @@ add_ledger(PyObject *module)
         {"ledger_note_all", (PyCFunction)(void (*)(void))native_ledger_note_all, METH_FASTCALL, NULL},
         {"ledger_stacks", native_ledger_stacks, METH_NOARGS, NULL},
         {"ledger_types", (PyCFunction)(void (*)(void))native_ledger_types, METH_FASTCALL, NULL},
+        {"enter", (PyCFunction)(void (*)(void))native_enter, METH_FASTCALL, NULL},
+        {"ledger_objects", (PyCFunction)(void (*)(void))native_ledger_objects, METH_FASTCALL, NULL},
         {"ledger_own_thread", native_ledger_own_thread, METH_O, NULL},
         {NULL},
     };

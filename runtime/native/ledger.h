@@ -3,10 +3,12 @@
        ledger_tags.c      whose a block is, and how large: a map beside the heap
        ledger_accounts.c  what each has allocated; opening and closing accounts
        ledger_births.c    what the dead have left, by the place where they were started
+       ledger_limits.c    what happens when one holds more than it may             _limits.py
        ledger_hooks.c     standing between CPython and its allocators
        ledger_sites.c     where blocks were allocated: of all, or of some
        ledger_stacks.c    by which calls
-       ledger_types.c     which objects are on an account
+       ledger_types.c     which objects are on an account, by type
+       ledger_objects.c   and which of some objects are
        ledger_audit.c     whether the map and the counters agree
        ledger.c           what Python asks for                                      _native_ledger.py
 
@@ -35,7 +37,7 @@ enum { IS_OPEN = 1, IS_CLOSED = 2 };
 
 struct Account {
     int64_t bytes;        /* live */
-    int64_t trip;         /* look closer when `bytes` exceeds it: it is the peak */
+    int64_t trip;         /* look closer when `bytes` exceeds it: it is the peak, or the limit if that is less */
     uint64_t allocations; /* so far; less `frees`: the live blocks */
     uint64_t frees;
     uint64_t allocated;   /* bytes so far */
@@ -46,9 +48,30 @@ struct Account {
     uint32_t following;   /* in the list of those that are free */
 };
 
+enum { RAISE, WARN, CANCEL };
+
+typedef struct {
+    int64_t bytes, used, tried;
+    uint32_t times;
+    int instruction;
+    char action;
+} Crossing;
+
+typedef struct {
+    PyObject_HEAD
+    Account *account; /* whose limit it is; NULL: that of all together, or of one that has no account yet */
+    PyObject *code;   /* where it was crossed, or a request refused */
+    int64_t bytes;
+    int64_t wire;     /* what is looked at; moved up when it was crossed, for there must be room to handle that */
+    Crossing crossing;
+    uint32_t times;   /* that it was crossed, since it last held less than `bytes` */
+    char action, is_pending, is_refused;
+} Limit;
+
 typedef struct {
     int64_t peak;
     int64_t coroutine; /* its id */
+    Limit *limit;      /* borrowed from the coroutine */
     char is_exact;     /* every block's place is noted, not that of some */
 } Particulars;
 
@@ -78,8 +101,15 @@ blocks_of(const Account *account)
 int reserve_accounts(void); /* -1 without an exception: there is no room */
 void reset_accounts(void);
 Account *account_of(State *coroutine);
-void note_peak(Account *account);
+void note_peak(Account *account, int64_t bytes);
 void late_credit(Account *account, int64_t bytes);
+
+/* -- limits */
+
+int64_t living_bytes(void);
+void look_at_limits(Account *account, int64_t tried);
+int refuses(size_t size);
+void attach_limit(Account *account, PyObject *limit);
 
 /* -- births */
 
@@ -221,7 +251,13 @@ typedef struct {
     int64_t count, bytes;
 } TypeSum;
 
+int64_t header_of(PyTypeObject *type);
 TypeSum *sum_types(PyObject *list, int64_t coroutine, TypeSum *none, size_t *size);
+
+/* -- objects */
+
+int owed_by_coroutine(PyObject *object, int64_t coroutine);
+int owed_by_the_dead(PyObject *object, PyObject *places);
 
 #pragma GCC visibility pop
 #endif

@@ -80,6 +80,8 @@ account_of(State *coroutine)
     open_accounts++;
     coroutine->account = &accounts[number];
     coroutine->generation = accounts[number].generation;
+    if (coroutine->limit)
+        attach_limit(coroutine->account, coroutine->limit);
     return coroutine->account;
 }
 
@@ -92,6 +94,17 @@ free_account(Account *account)
     first_free = number_of(account);
 }
 
+/* Give it a limit, or take it away. */
+void
+set_limit(State *coroutine, PyObject *limit)
+{
+    PyObject *old = coroutine->limit;
+    coroutine->limit = limit == Py_None ? NULL : Py_NewRef(limit);
+    if (has_account(coroutine) && !coroutine->has_ended)
+        attach_limit(coroutine->account, coroutine->limit);
+    Py_XDECREF(old);
+}
+
 /* The coroutine has ended. */
 void
 close_account(State *coroutine)
@@ -100,6 +113,7 @@ close_account(State *coroutine)
         return;
     Account *account = coroutine->account;
     Birth *birth = &births[account->birth];
+    attach_limit(account, NULL);
     coroutine->peak = particulars[number_of(account)].peak;
     coroutine->allocated = (int64_t)account->allocated;
     birth->living--;
@@ -132,10 +146,15 @@ late_credit(Account *account, int64_t bytes)
     }
 }
 
+/* `account` has grown by so many bytes, beyond its trip. */
 void
-note_peak(Account *account)
+note_peak(Account *account, int64_t bytes)
 {
-    account->trip = particulars[number_of(account)].peak = account->bytes;
+    Particulars *more = &particulars[number_of(account)];
+    if (account->bytes > more->peak)
+        more->peak = account->bytes;
+    account->trip = more->peak;
+    look_at_limits(account, bytes);
 }
 
 /* What is counted of one: live bytes and blocks, the peak, and all that it has ever allocated. */

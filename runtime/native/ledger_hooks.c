@@ -46,7 +46,7 @@ charge(Account *account, uintptr_t block, int64_t bytes, uint32_t *tag)
     ledger_bytes += bytes;
     account->allocations++;
     if (UNLIKELY((account->bytes += bytes) > account->trip))
-        note_peak(account);
+        note_peak(account, bytes);
     if (UNLIKELY((account->allocated += (uint64_t)bytes) > account->next_sample))
         note_site_of(account, block, bytes, tag);
 }
@@ -91,6 +91,8 @@ static void *
 hooked_malloc(void *context, size_t size)
 {
     Hook *hook = context;
+    if (UNLIKELY(refuses(size)))
+        return NULL;
     void *block = hook->below.malloc(hook->below.ctx, asked(size));
     if (LIKELY(counting) && LIKELY(block != NULL))
         record(block, size);
@@ -102,6 +104,8 @@ hooked_calloc(void *context, size_t count, size_t each)
 {
     Hook *hook = context;
     size_t size = count * each;
+    if (UNLIKELY(refuses(size)))
+        return NULL;
     void *block = size < GRANULE_BYTES ? hook->below.calloc(hook->below.ctx, 1, GRANULE_BYTES)
                                        : hook->below.calloc(hook->below.ctx, count, each);
     if (LIKELY(counting) && LIKELY(block != NULL))
@@ -130,6 +134,8 @@ hooked_realloc(void *context, void *old, size_t size)
     if (!old)
         return hooked_malloc(context, size);
     Hook *hook = context;
+    if (UNLIKELY(refuses(size)))
+        return NULL;
     void *block = hook->below.realloc(hook->below.ctx, old, asked(size));
     if (UNLIKELY(!counting) || UNLIKELY(!block))
         return block;

@@ -28,7 +28,8 @@ find_type(Types *types, PyTypeObject *type)
     return &types->sums[at];
 }
 
-static int64_t
+/* The bytes of a block that lie before the object in it. */
+int64_t
 header_of(PyTypeObject *type)
 {
     int64_t collected = PyType_HasFeature(type, Py_TPFLAGS_HAVE_GC) ? 2 * (int64_t)sizeof(PyObject *) : 0;

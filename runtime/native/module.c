@@ -37,6 +37,13 @@ load_names(void)
         {&of.closed_error, "coloop._passage", "closed_error"},
         {&of.check_seconds, "coloop._timers", "check_seconds"},
         {&of.memory, "coloop._memory", "memory"},
+        {&of.SSLError, "ssl", "SSLError"},
+        {&of.SSLWantReadError, "ssl", "SSLWantReadError"},
+        {&of.Limit, "coloop._limits", "Limit"},
+        {&of.Crossing, "coloop._limits", "Crossing"},
+        {&of.Struck, "coloop._limits", "Struck"},
+        {&of.StruckDown, "coloop._limits", "StruckDown"},
+        {&of.rightly_named, "coloop._limits", "rightly_named"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         PyObject *module = PyImport_ImportModule(names[i].module);
@@ -220,6 +227,7 @@ PyInit__native(void)
         {&str.name, "__name__"},
         {&str.now, "now"},
         {&str.NoneType, "NoneType"},
+        {&str.outcome, "outcome"},
         {&str.gr_context, "gr_context"},
         {&str.sleep, "sleep"},
         {&str.wake, "wake"},
@@ -227,9 +235,10 @@ PyInit__native(void)
         {&str.call_failed, "call_failed"},
     };
     static int (*const parts[])(PyObject *) = {
+        add_spare, /* before anybody hooks the allocators */
         add_constants, add_coroutine, add_timers,  add_switching, add_spawning,
         add_timing,    add_stacks,    add_line,    add_channel,   add_wire,     add_poller,
-        add_quick,     add_ledger,
+        add_quick,     add_connection, add_tls,    add_ledger,    add_limits,
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))

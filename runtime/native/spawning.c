@@ -179,7 +179,7 @@ run_defer(Switching *self, State *coroutine)
         Py_DECREF(value);
         return;
     }
-    PyObject *error = take_error();
+    PyObject *error = rightly_named(coroutine, take_error());
     PyObject *context = PyException_GetContext(error);
     if (!context && error != coroutine->error && coroutine->error)
         PyException_SetContext(error, Py_NewRef(coroutine->error));
@@ -255,7 +255,7 @@ run_job(Switching *self)
     if (value)
         Py_XSETREF(coroutine->value, value);
     else {
-        PyObject *error = take_error();
+        PyObject *error = rightly_named(coroutine, take_error());
         keep_error(coroutine, error);
         Py_DECREF(error);
     }
@@ -404,22 +404,26 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
     if (limit == Py_None)
         limit = NULL;
     if (limit || self->max_coroutines != Py_None) {
-        PyObject *done = PyObject_CallMethodOneArg((PyObject *)self, str.check_limits_of_spawn, limit ? limit : Py_None);
-        if (!done)
+        limit = PyObject_CallMethodOneArg((PyObject *)self, str.check_limits_of_spawn, limit ? limit : Py_None);
+        if (!limit)
             return NULL;
-        Py_DECREF(done);
-    }
-    if (!PyCallable_Check(fn)) {
-        PyErr_Format(PyExc_TypeError, "go takes a function and its arguments, not %R", fn);
-        return NULL;
     }
     PyTypeObject *type = (PyTypeObject *)of.Coroutine;
-    State *coroutine = (State *)type->tp_alloc(type, 0);
-    if (!coroutine)
+    State *coroutine = NULL;
+    if (!PyCallable_Check(fn))
+        PyErr_Format(PyExc_TypeError, "go takes a function and its arguments, not %R", fn);
+    else
+        coroutine = (State *)type->tp_alloc(type, 0);
+    if (!coroutine) {
+        Py_XDECREF(limit);
         return NULL;
+    }
+    if (limit && limit != Py_None)
+        coroutine->limit = limit;
+    else
+        Py_XDECREF(limit);
     coroutine->scheduler = Py_NewRef(self);
     coroutine->state = Py_NewRef(of.ready);
-    coroutine->limit = Py_XNewRef(limit);
     coroutine->parent_id = Py_NewRef(spawner ? spawner->id : Py_None);
     coroutine->id = PyLong_FromSsize_t(self->spawned + 1);
     coroutine->name = name && name != Py_None ? Py_NewRef(name) : name_of(fn);
@@ -480,17 +484,19 @@ failed:
 }
 
 PyObject *
-switching_go(Switching *self, PyObject *args, PyObject *kwargs)
+switching_go(Switching *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    static char *names[] = {"fn", "args", "kwargs", "name", "memory_limit", "spawned_at", NULL};
-    PyObject *fn, *fn_args = NULL, *fn_kwargs = NULL, *name = NULL, *limit = NULL, *site = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O!O$OOO:go", names, &fn, &PyTuple_Type, &fn_args, &fn_kwargs,
-                                     &name, &limit, &site))
+    static const char *const parameters[] = {"fn", "args", "kwargs", "name", "memory_limit", "spawned_at", NULL};
+    PyObject *given[] = {NULL, NULL, Py_None, Py_None, Py_None, Py_None};
+    if (take_arguments("go", parameters, 1, args, count, names, given) < 0)
         return NULL;
-    if (fn_kwargs == Py_None)
-        fn_kwargs = NULL;
-    PyObject *none = fn_args ? NULL : PyTuple_New(0);
-    PyObject *coroutine = spawn(self, fn, fn_args ? fn_args : none, fn_kwargs, name, limit, site);
+    if (count > 3 || (given[1] && !PyTuple_Check(given[1])) ||
+        (given[2] != Py_None && !PyDict_Check(given[2]))) {
+        PyErr_SetString(PyExc_TypeError, "go takes a function, a tuple and a dict of its arguments, the rest by name");
+        return NULL;
+    }
+    PyObject *kwargs = given[2] == Py_None ? NULL : given[2], *none = given[1] ? NULL : PyTuple_New(0);
+    PyObject *coroutine = spawn(self, given[0], given[1] ? given[1] : none, kwargs, given[3], given[4], given[5]);
     Py_XDECREF(none);
     return coroutine;
 }

@@ -169,7 +169,7 @@ leave(Switching *self, double now, State *target, char *left)
 static int
 is_limited(Switching *self, State *me)
 {
-    return me->limit || self->memory_limit != Py_None;
+    return me->limit || self->limit != Py_None;
 }
 
 /* Where exceptions that were meant for `me` while it ran are raised. */
@@ -414,13 +414,15 @@ switching_settle(Switching *self, PyObject *_)
 static int
 switching_init(Switching *self, PyObject *args, PyObject *kwargs)
 {
-    PyObject *clock, *dice, *max_coroutines, *memory_limit;
-    if (load_names() < 0 || !PyArg_ParseTuple(args, "OOOO", &clock, &dice, &max_coroutines, &memory_limit))
+    PyObject *clock, *dice, *max_coroutines, *limit;
+    if (load_names() < 0 || !PyArg_ParseTuple(args, "OOOO", &clock, &dice, &max_coroutines, &limit))
         return -1;
     Py_XSETREF(self->clock, Py_NewRef(clock));
     self->is_monotonic = (PyObject *)Py_TYPE(clock) == of.MonotonicClock;
     Py_XSETREF(self->max_coroutines, Py_NewRef(max_coroutines));
-    Py_XSETREF(self->memory_limit, Py_NewRef(memory_limit));
+    if (check_limit(limit) < 0)
+        return -1;
+    Py_XSETREF(self->limit, Py_NewRef(limit));
     Py_XSETREF(self->living, PyDict_New());
     Py_XSETREF(self->unclaimed, PyList_New(0));
     Py_XSETREF(self->root, (PyObject *)PyGreenlet_GetCurrent());
@@ -447,9 +449,10 @@ check_thread(Switching *self, const char *what)
 
 #define SWITCHING_OBJECTS(what)                                                                               \
     what(self->dict) what(self->clock) what(self->living) what(self->unclaimed)           \
-    what(self->dice) what(self->max_coroutines) what(self->memory_limit) what(self->running)                \
+    what(self->dice) what(self->max_coroutines) what(self->limit) what(self->running)                       \
     what(self->exposed) what(self->root) what(self->hirer) what(self->job) what(self->job_fn)                 \
-    what(self->job_args) what(self->job_kwargs) what(self->timers) what(self->waker) what(self->expirer)
+    what(self->job_args) what(self->job_kwargs) what(self->timers) what(self->waker) what(self->expirer)    \
+    what(self->sockets)
 
 static int
 switching_traverse(Switching *self, visitproc visit, void *arg)
@@ -508,7 +511,24 @@ switching_get_idle_workers(Switching *self, void *_)
     return PyLong_FromSsize_t(self->idle_count);
 }
 
+static PyObject *
+switching_get_limit(Switching *self, void *_)
+{
+    return Py_NewRef(self->limit);
+}
+
+static int
+switching_set_limit(Switching *self, PyObject *limit, void *_)
+{
+    limit = limit ? limit : Py_None;
+    if (check_limit(limit) < 0)
+        return -1;
+    Py_XSETREF(self->limit, Py_NewRef(limit));
+    return 0;
+}
+
 static PyGetSetDef switching_getset[] = {
+    {"_limit", (getter)switching_get_limit, (setter)switching_set_limit, NULL, NULL},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {"graves", (getter)switching_get_graves, NULL, NULL, NULL},
     {"ready_count", (getter)switching_get_ready_count, NULL, NULL, NULL},
@@ -522,10 +542,10 @@ static PyMemberDef switching_members[] = {
     FIELD("clock", T_OBJECT, clock),
     FIELD("living", T_OBJECT, living),
     {"timers", T_OBJECT, offsetof(Switching, timers), READONLY, NULL},
+    FIELD("sockets", T_OBJECT_EX, sockets),
     FIELD("running", T_OBJECT, running),
     FIELD("exposed", T_OBJECT, exposed),
     FIELD("max_coroutines", T_OBJECT, max_coroutines),
-    FIELD("memory_limit", T_OBJECT, memory_limit),
     FIELD("spawned", T_PYSSIZET, spawned),
     FIELD("peak", T_PYSSIZET, peak),
     FIELD("failures", T_PYSSIZET, failures),
@@ -542,7 +562,7 @@ static PyMemberDef switching_members[] = {
 };
 
 static PyMethodDef switching_methods[] = {
-    {"go", (PyCFunction)(void (*)(void))switching_go, METH_VARARGS | METH_KEYWORDS, scheduler_go_doc},
+    {"go", (PyCFunction)(void (*)(void))switching_go, METH_FASTCALL | METH_KEYWORDS, scheduler_go_doc},
     {"park", (PyCFunction)(void (*)(void))switching_park, METH_FASTCALL | METH_KEYWORDS, scheduler_park_doc},
     {"wake", (PyCFunction)(void (*)(void))switching_wake, METH_FASTCALL, scheduler_wake_doc},
     {"wake_each", (PyCFunction)switching_wake_each, METH_O, scheduler_wake_each_doc},

@@ -59,8 +59,8 @@ def test_a_lab_tells_its_story(lab: labs.Lab) -> None:
     assert len(lab.story) > 200
 
 
-def test_both_labs_of_the_tutorial_are_there() -> None:
-    assert NAMES == ["recv-buffer", "stacks"]
+def test_the_labs_are_there() -> None:
+    assert NAMES == ["leak-or-not", "recv-buffer", "stacks"]
 
 
 def test_they_are_listed(shell: Shell, console: Capture) -> None:
@@ -117,4 +117,7 @@ def test_a_check_from_a_coroutine_lets_the_others_run(shell: Shell, small_labs: 
 
 
 def test_an_unknown_lab_is_named_with_those_that_there_are(shell: Shell) -> None:
-    assert shell.execute("labs nonsense").error == "no lab 'nonsense'; there are recv-buffer, stacks"
+    assert (
+        shell.execute("labs nonsense").error
+        == "no lab 'nonsense'; there are leak-or-not, recv-buffer, stacks"
+    )

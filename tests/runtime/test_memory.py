@@ -1,4 +1,4 @@
-"""What a coroutine allocates is charged to it, the sums are exact, and a limit strikes the one that crosses it."""
+"""What a coroutine allocates is charged to it, and the sums are exact."""
 
 import gc
 import re
@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import coloop
+from coloop import _form as form
+from coloop import _memory as memory_module
 from coloop import (
-    Cancelled,
-    MemoryLimitExceeded,
     current,
     current_scheduler,
     go,
@@ -23,8 +23,6 @@ from coloop import (
     to_thread,
     yield_now,
 )
-from coloop import _form as form
-from coloop import _memory as memory_module
 from coloop._memory import stack_cost
 from coloop.testing import MockClock, wait_until_idle
 
@@ -367,211 +365,6 @@ def test_what_the_dead_left_is_told_by_the_place_they_were_started_from() -> Non
     held = memory.held()
     assert held is not None
     assert abs(sum(found.heap_bytes for found in memory.residues()) - held.dead) < NOISE
-
-
-# -- limits --------------------------------------------------------------------------------------
-
-
-LIMIT_MESSAGE = (
-    r"memory limit of (\d+) bytes exhausted \(tried to allocate (\d+) bytes\) at test_memory\.py:\d+"
-)
-
-
-@coroutine
-def test_who_crosses_its_limit_is_told_at_its_next_wait_and_nobody_else() -> None:
-    memory.set_level("heap")
-    log: list[Any] = []
-
-    def greedy() -> None:
-        kept = bytearray(UNMISTAKABLE)
-        log.append("allocated")
-        try:
-            yield_now()
-        except MemoryLimitExceeded as error:
-            log.append(error)
-        del kept
-
-    bystander = go(lambda: [yield_now() for _ in range(20)])
-    assert go(greedy, memory_limit=UNMISTAKABLE // 2).join()
-    bystander.result()
-    assert log[0] == "allocated"
-    found = re.fullmatch(LIMIT_MESSAGE, str(log[1]))
-    assert found is not None
-    assert int(found[1]) == log[1].limit_bytes == UNMISTAKABLE // 2
-    assert UNMISTAKABLE <= int(found[2]) < UNMISTAKABLE + NOISE
-    assert UNMISTAKABLE <= log[1].used_bytes < UNMISTAKABLE + NOISE
-
-
-@coroutine
-def test_it_is_a_memory_error_that_ends_its_coroutine(observer: Any) -> None:
-    memory.set_level("heap")
-
-    def greedy() -> None:
-        kept = []
-        while True:
-            kept.append(bytearray(10_000))
-            yield_now()
-
-    child = go(greedy, memory_limit=100_000)
-    with pytest.raises(MemoryError):
-        child.result()
-    assert child.state == "failed"
-
-
-@coroutine
-def test_a_limit_is_not_crossed_by_coming_near_it() -> None:
-    memory.set_level("heap")
-
-    def modest() -> str:
-        for _ in range(20):
-            kept = bytearray(90_000)
-            yield_now()
-            del kept
-        return "well"
-
-    assert go(modest, memory_limit=100_000).result() == "well"
-
-
-@coroutine
-@pytest.mark.parametrize("how", ["channel", "go"])
-def test_operations_that_need_not_wait_tell_it_too(how: str) -> None:
-    memory.set_level("heap")
-
-    def greedy() -> None:
-        kept = []
-        channel: coloop.Channel[int] = coloop.Channel(10)
-        for _ in range(1000):
-            kept.append(bytearray(10_000))
-            if how == "go":
-                go(lambda: None)
-            else:
-                channel.send(1)
-                channel.receive()
-
-    with pytest.raises(MemoryLimitExceeded):
-        go(greedy, memory_limit=500_000).result()
-
-
-@coroutine
-def test_who_swallows_it_and_goes_on_is_cancelled() -> None:
-    memory.set_level("heap")
-    log: list[str] = []
-
-    def greedy() -> None:
-        kept = []
-        while True:
-            kept.append(bytearray(10_000))
-            try:
-                yield_now()
-            except Exception as error:
-                log.append(type(error).__name__)
-
-    child = go(greedy, memory_limit=100_000)
-    child.join()
-    assert (child.state, log) == ("cancelled", ["MemoryLimitExceeded"])
-
-
-@coroutine
-def test_the_cancel_says_why() -> None:
-    memory.set_level("heap")
-
-    def greedy() -> str:
-        kept = []
-        while True:
-            kept.append(bytearray(10_000))
-            try:
-                yield_now()
-            except MemoryLimitExceeded:
-                pass
-            except Cancelled as error:
-                return str(error)
-
-    reason = go(greedy, memory_limit=100_000).result()
-    assert re.match(r"co#2 went on above its limit: memory limit of 100000 bytes exhausted", reason)
-
-
-@coroutine
-def test_who_lets_go_has_room_to_and_is_told_again_the_next_time() -> None:
-    memory.set_level("heap")
-    told = 0
-
-    def careful() -> str:
-        nonlocal told
-        for _ in range(5):
-            kept = bytearray(200_000)
-            try:
-                yield_now()
-            except MemoryLimitExceeded:
-                told += 1
-                small = bytearray(20_000)  # what handling it takes
-                yield_now()
-                del small
-            del kept
-            yield_now()
-        return "well"
-
-    assert go(careful, memory_limit=100_000).result() == "well"
-    assert told == 5
-
-
-def test_a_limit_for_all_counts_the_coroutines_and_not_the_rest_of_the_process() -> None:
-    memory.set_level("heap")
-    rest_of_the_process = bytearray(10 * UNMISTAKABLE)
-
-    def main() -> list[str]:
-        log: list[str] = []
-
-        def child(name: str, size: int) -> None:
-            kept = bytearray(size)
-            try:
-                yield_now()
-                log.append(name)
-                suspend()
-            except MemoryLimitExceeded as error:
-                log.append(f"{name} is told of {error.limit_bytes}")
-            del kept
-
-        small = [go(child, name, UNMISTAKABLE) for name in "ab"]
-        go(child, "large", 2 * UNMISTAKABLE)
-        for _ in range(5):
-            yield_now()
-        for each in small:
-            each.resume()
-        return log
-
-    limit = 3 * UNMISTAKABLE
-    assert run(main, memory_limit=limit) == [f"large is told of {limit}", "a", "b"]
-    assert len(rest_of_the_process) == 10 * UNMISTAKABLE
-
-
-@coroutine
-@pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_is_a_positive_number_of_bytes(limit: int) -> None:
-    memory.set_level("heap")
-    with pytest.raises(ValueError, match="memory_limit must be a positive number of bytes"):
-        go(suspend, memory_limit=limit)
-
-
-@coroutine
-def test_a_limit_that_no_level_can_tell_is_refused() -> None:
-    with pytest.raises(ValueError, match="memory_limit needs level heap, not counts"):
-        go(suspend, memory_limit=1000)
-
-
-@coroutine
-def test_a_limit_sleeps_while_the_level_does_not_tell() -> None:
-    memory.set_level("heap")
-
-    def greedy() -> None:
-        suspend()
-        kept = bytearray(UNMISTAKABLE)
-        yield_now()
-        del kept
-
-    child = go(greedy, memory_limit=1000)
-    memory.set_level("counts")
-    child.resume()
-    assert child.result() is None
 
 
 # -- stacks and counts ---------------------------------------------------------------------------

@@ -291,6 +291,24 @@ def test_the_scheduler_s_own_work_is_on_nobody_s_account() -> None:
 
 
 @coroutine
+def test_a_server_s_tables_are_on_nobody_s_account() -> None:
+    def chat(connection: coloop.Socket) -> None:
+        while connection.recv():
+            pass
+
+    server = coloop.serve("127.0.0.1:0", chat)
+    coloop.connect(server.address).close()  # what is made once
+    clients = [coloop.connect(server.address) for _ in range(300)]
+    sleep(0.01)
+    conversing = [co for co in coloop.current_scheduler().living.values() if "/" in co.name]
+    assert len(conversing) == 300
+    assert max(heap_of(each) for each in conversing) < 2_000
+    for client in clients:
+        client.close()
+    server.stop()
+
+
+@coroutine
 def test_the_handle_is_the_spawner_s() -> None:
     before = heap_of(current())
     children = [go(suspend) for _ in range(100)]

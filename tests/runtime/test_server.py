@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,35 @@ def living() -> dict[str, coloop.Coroutine]:
 
 
 # -- connections ---------------------------------------------------------------------------------
+
+
+def test_a_connection_is_born_where_its_handler_begins_and_the_server_where_it_was_started() -> None:
+    with serve(":0", echo, name="e") as server, connect(server.address) as client:
+        assert ask(client, b"one") == b"one"
+        born = {name: one.spawned_at for name, one in living().items()}
+        begins = f"test_server.py:{echo.__code__.co_firstlineno} in echo"
+        assert born["e/c1"] == begins
+        assert born["e"].endswith(
+            "in test_a_connection_is_born_where_its_handler_begins_and_the_server_where_it_was_started"
+        )
+
+
+def test_a_handler_that_is_no_function_is_born_where_the_server_was_started() -> None:
+    with serve(":0", partial(echo), name="e") as server, connect(server.address) as client:
+        assert ask(client, b"one") == b"one"
+        assert living()["e/c1"].spawned_at == living()["e"].spawned_at
+
+
+def test_another_handler_has_another_place_of_birth() -> None:
+    def shout(conn: Socket) -> None:
+        conn.sendall(conn.recv().upper())
+
+    with serve(":0", echo, name="e") as server:
+        server.handler = shout
+        with connect(server.address) as client:
+            client.send(b"")
+            wait_until_idle()
+            assert living()["e/c1"].spawned_at.endswith(" in shout")
 
 
 def test_each_connection_has_a_coroutine_named_after_the_server() -> None:

@@ -246,6 +246,16 @@ def test_a_denied_lint_fails_the_run(batch):
     assert batch.run("a.cosh", deny=["none"]) == 2
 
 
+@pytest.mark.parametrize(("body", "code"), [("kept.append(bytearray(900))", 3), ("bytearray(900)", 0)])
+def test_a_denied_leak_fails_the_run(batch, body, code):
+    steps = "\n".join(["go -n 10 work()", "sleep(1)"] * 6)
+    batch.write(a__cosh=f"@set clock virtual\nkept = []\ndef work(): {body}\n\n{steps}\n")
+    assert batch.run("a.cosh", deny=["leak"]) == code
+    told = [line for line in batch.told if "leak is denied" in line]
+    assert len(told) == (code == 3)
+    assert all(line.startswith("a.cosh: leak is denied: go work(): each that ended left ") for line in told)
+
+
 @pytest.fixture
 def limit(batch, monkeypatch):
     """From the time on that this event is set, and no sooner, the time of the file counts that runs then."""

@@ -86,3 +86,19 @@ def test_attributes_are_offered_and_no_property_is_called(world: World) -> None:
 
 def test_nothing_is_offered_for_nonsense(world: World) -> None:
     assert texts("zzzzz", world) == []
+
+
+def test_an_object_may_be_a_name_a_coroutine_or_what_is_open(world: World) -> None:
+    asks = Command("refs", "who holds it", print, (Arg("object", kind="python"),))
+    world.commands.register(asks)
+    assert "payload" in texts("refs pay", world)
+    assert "leaky" in texts("refs le", world)
+    assert "co#7" in texts("refs co", world)
+    assert "echo#1" in texts("refs ec", world)
+
+
+def test_marks_come_behind_mark_and_diff(world: World) -> None:
+    world.commands.register(Command("diff", "compare", print, (Arg("before"), Arg("after", optional=True))))
+    world = replace(world, marks=lambda: ["before", "after"])
+    assert texts("diff be", world) == ["before"]
+    assert texts("diff before ", world) == ["before", "after"]

@@ -15,9 +15,15 @@ def told(before, after):
 
 
 def test_a_mark_holds_what_a_look_has_seen():
-    seen = look(3.0, line("a.py:1 in f", live=1, finished=2, live_bytes=10, residue_bytes=5), places={"a.py:2 in f": 9})
+    seen = look(
+        3.0,
+        line("a.py:1 in f", live=1, finished=2, live_bytes=10, residue_bytes=5),
+        places={"a.py:2 in f": 9},
+    )
     made = mark_of("m", seen, "sites", {"RSS": 7}, (coroutine(4, "w", heap_bytes=30),))
-    assert made == mark("m", 3.0, "sites", {"RSS": 7}, {"a.py:1 in f": (15, 3)}, {"co#4 w": 30}, {"a.py:2 in f": 9})
+    assert made == mark(
+        "m", 3.0, "sites", {"RSS": 7}, {"a.py:1 in f": (15, 3)}, {"co#4 w": 30}, {"a.py:2 in f": 9}
+    )
 
 
 def test_of_a_crowd_only_the_largest_are_kept():
@@ -28,7 +34,9 @@ def test_of_a_crowd_only_the_largest_are_kept():
 
 
 def test_the_process_is_told_always_and_the_rest_if_it_has_changed():
-    before = mark(process={"RSS": 100, "live": 3}, sites={"x": (10, 1), "y": (10, 1)}, coroutines={"co#2 w": 5})
+    before = mark(
+        process={"RSS": 100, "live": 3}, sites={"x": (10, 1), "y": (10, 1)}, coroutines={"co#2 w": 5}
+    )
     after = mark("b", process={"RSS": 100, "live": 4}, sites={"x": (10, 1), "y": (90, 4)}, coroutines={})
     assert told(before, after) == [
         ("process", "RSS", 0),
@@ -40,7 +48,9 @@ def test_the_process_is_told_always_and_the_rest_if_it_has_changed():
 
 def test_sizes_are_sizes_and_numbers_are_numbers():
     first, second, site = changes(
-        mark(process={"RSS": 1, "live": 3}), mark(process={"RSS": 2, "live": 3}, sites={"y": (90, 4)}), frozenset({"live"})
+        mark(process={"RSS": 1, "live": 3}),
+        mark(process={"RSS": 2, "live": 3}, sites={"y": (90, 4)}),
+        frozenset({"live"}),
     )
     assert (type(first.change), type(second.change), type(site.change)) == (Bytes, Count, Bytes)
     assert (site.born, first.signed, second.signed) == (4, "+1", "0")
@@ -52,7 +62,9 @@ def test_the_largest_changes_come_first():
 
 
 def test_heaps_of_different_levels_are_not_compared():
-    assert told(mark(level="counts"), mark(process={"RSS": 5}, sites={"x": (9, 1)})) == [("process", "RSS", 5)]
+    assert told(mark(level="counts"), mark(process={"RSS": 5}, sites={"x": (9, 1)})) == [
+        ("process", "RSS", 5)
+    ]
 
 
 def test_there_are_so_many_marks_and_no_more():

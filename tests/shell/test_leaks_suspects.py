@@ -17,12 +17,8 @@ def found_after(fill, container, rounds=2):
         censuses.append(census())
         fill()
     names = {id(container): "it"}
-    found = suspects(censuses, current_scheduler(), begun, lambda one: names.get(id(one), ""), (censuses,))
+    found = suspects(censuses, current_scheduler(), begun, lambda one, _: names.get(id(one), ""), (censuses,))
     return next((one for one in found if one.held_by == "it"), None)
-
-
-def in_coroutine(test):
-    return lambda *args: coloop.run(lambda: test(*args))
 
 
 @pytest.mark.parametrize(
@@ -113,4 +109,4 @@ def test_code_of_the_user_is_not_run():
 
 
 def test_without_a_census_nobody_is_a_suspect():
-    assert coloop.run(lambda: suspects([{}, {}], current_scheduler(), 0, str)) == []
+    assert coloop.run(lambda: suspects([{}, {}], current_scheduler(), 0, lambda *_: "")) == []

@@ -28,7 +28,9 @@ def test_traffic_that_comes_and_goes_makes_no_difference():
 
 
 def test_who_leaves_nothing_is_steady():
-    assert verdicts(series(finished=lambda at: 100 * at, residue_bytes=lambda _: 0)) == [("steady", "residue")]
+    assert verdicts(series(finished=lambda at: 100 * at, residue_bytes=lambda _: 0)) == [
+        ("steady", "residue")
+    ]
 
 
 def test_what_is_needed_once_is_no_leak():
@@ -116,7 +118,9 @@ def test_more_and_more_that_something_outside_may_wake_are_warming_up():
 
 
 def test_a_crowd_that_was_started_at_once_is_none():
-    looks = series(live=lambda at: 100 * (at > 1), waiting=lambda at: 100 * (at > 1), parked=lambda at: 100 * (at > 1))
+    looks = series(
+        live=lambda at: 100 * (at > 1), waiting=lambda at: 100 * (at > 1), parked=lambda at: 100 * (at > 1)
+    )
     assert all(verdict != "LEAK" for verdict, _ in verdicts(looks))
 
 
@@ -148,7 +152,9 @@ def test_what_the_collector_found_unasked_is_added_in_proportion():
 
 def test_garbage_of_one_look_is_an_accident():
     looks = series(
-        finished=lambda at: 10 * at, garbage=lambda at: {SITE: 50_000 * (at == 4)}, garbage_objects=lambda _: 9
+        finished=lambda at: 10 * at,
+        garbage=lambda at: {SITE: 50_000 * (at == 4)},
+        garbage_objects=lambda _: 9,
     )
     assert verdicts(looks) == [("steady", "residue")]
 

@@ -1,0 +1,103 @@
+"""Looking in passing is cheap, looking for a while is thorough, and both leave out the shell's own."""
+
+import pytest
+
+from coshell.leaks.watch import LOOKS, Watch
+from tests.shell.sessions import hogged_session, session
+
+
+@pytest.fixture
+def at_prompt():
+    with session(clock="virtual") as opened:
+        yield opened
+
+
+class Clock:
+    """Real time as the test wants it: every reading takes some."""
+
+    def __init__(self, step_s):
+        self.now_s = 0.0
+        self.step_s = step_s
+
+    def __call__(self):
+        self.now_s += self.step_s
+        return self.now_s
+
+
+def test_a_glance_is_taken_after_every_line(at_prompt):
+    before = len(at_prompt.shell.watch.history)
+    at_prompt.type("1\n2\n3")
+    assert len(at_prompt.shell.watch.history) == before + 3
+
+
+def test_below_level_heap_nobody_glances():
+    with session(level="counts") as opened:
+        opened.type("1\n2")
+        assert len(opened.shell.watch.history) == 0
+
+
+def test_what_was_costly_is_not_done_again_before_it_is_earned(at_prompt, monkeypatch):
+    monkeypatch.setattr("coshell.leaks.watch.FREE_COROUTINES", 0)
+    clock = Clock(0.1)
+    watch = Watch(at_prompt.shell, clock)
+    for _ in range(5):
+        watch.glance()
+    assert len(watch.history) == 1
+    clock.now_s += 2
+    watch.glance()
+    assert len(watch.history) == 2
+
+
+def test_a_few_are_glanced_at_always(at_prompt):
+    """However busy the machine is: what a script finds must not depend on that."""
+    watch = Watch(at_prompt.shell, Clock(0.1))
+    for _ in range(5):
+        watch.glance()
+    assert len(watch.history) == 5
+
+
+def test_a_while_is_divided_evenly_and_each_look_is_thorough(at_prompt):
+    seen = at_prompt.shell.bridge.call(at_prompt.shell.watch.watch, 11.0)
+    assert len(seen.looks) == LOOKS
+    assert [round(look.at_s) for look in seen.looks] == list(range(12))
+    assert all(look.collected for look in seen.looks)
+
+
+def test_the_shells_own_is_left_out(at_prompt):
+    at_prompt.type("kept = []")
+    for _ in range(6):
+        at_prompt.type("kept.append(bytearray(50_000))\nsleep(1)")
+    seen = at_prompt.shell.bridge.call(at_prompt.shell.watch.now)
+    assert at_prompt.shell.scheduler.main.spawned_at in seen.left_out
+    assert seen.judged() == []
+
+
+def test_the_last_of_what_was_seen_in_passing_is_thorough(at_prompt):
+    at_prompt.type("1\n2\n3\n4")
+    seen = at_prompt.shell.bridge.call(at_prompt.shell.watch.now)
+    assert [look.collected for look in seen.looks][-2:] == [False, True]
+
+
+def test_it_is_known_when_too_little_was_seen(at_prompt):
+    watch = at_prompt.shell.watch
+    assert watch.knows_too_little()
+    at_prompt.type("1\n2\n3\n4\n5")
+    assert watch.knows_too_little()
+    at_prompt.type("sleep(1)")
+    assert not watch.knows_too_little()
+
+
+def test_somebody_who_lets_nobody_run_can_be_glanced_at():
+    with hogged_session() as hogged:
+        hogged.shell.watch.glance()
+        *_, last = hogged.shell.watch.history
+        assert sum(line.live for line in last.sites.values()) == 3
+
+
+def test_it_holds_nothing_of_what_it_has_seen(at_prompt):
+    at_prompt.type(
+        "import gc, weakref\nclass Page: pass\npage = Page()\nseen = weakref.ref(page)\ncache = [page]"
+    )
+    at_prompt.value("leaks(window=1)")
+    at_prompt.type("del page, cache")
+    assert at_prompt.value("seen() is None")
