@@ -3,6 +3,7 @@
     python -m bench                                       all measures, under 15 minutes
     python -m bench --quick                               the same, roughly, in a minute and a half
     python -m bench spawn yield --against gevent,uvloop   only these
+    python -m bench ledger                                all that begin with `ledger-`
     python -m bench --json r.json --svg r.svg --markdown bench/RESULTS.md
 
 Peers come with `pip install 'coshell[bench]'`; those that are not installed are left out, and told of.
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cores = choose_cores()
     notes = Notes()
     contenders = [OURS, *installed(options.against, notes)]
-    measures = possible([MEASURES[name] for name in options.measures or MEASURES], cores, notes)
+    measures = possible(chosen(options.measures), cores, notes)
     machine = look(cores, contenders)
     for label, text in machine.lines():
         print(f"{label:8} {text}")
@@ -88,12 +89,23 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="a page for the repository")
     options = parser.parse_args(arguments)
     for name in options.measures:
-        if name not in MEASURES:
+        if not chosen([name]):
             parser.error(f"there is no measure {name!r}: one of {names}")
     for name in options.against or ():
         if name not in peers:
             parser.error(f"there is no peer {name!r}: one of {', '.join(peers)}")
     return options
+
+
+def chosen(names: Sequence[str]) -> list[Measure]:
+    """The measures of these names; for what is no name, those that begin with it and a hyphen; all if none is named."""
+    wanted = {name for name in names if name in MEASURES}
+    beginnings = tuple(f"{name}-" for name in names if name not in MEASURES)
+    return [
+        measure
+        for measure in MEASURES.values()
+        if not names or measure.name in wanted or measure.name.startswith(beginnings)
+    ]
 
 
 def installed(wanted: Sequence[str] | None, notes: Notes) -> list[str]:
@@ -151,7 +163,7 @@ def take_all(
             notes.add(f"{measure.name} is left out: it takes too long for a quick run")
             continue
         print(f"{time.monotonic() - begin:6.1f} s  {measure.name}", file=sys.stderr)
-        taking_part = [name for name in contenders if name == OURS or name in measure.peers]
+        taking_part = [measure.ours, *(name for name in contenders if name in measure.peers)]
         at_work = Table(measure, sizes, cores, notes.add)
         results += at_work.run(taking_part)
         failed = failed or bool(at_work.failed)

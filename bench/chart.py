@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
+from .contenders import OURS
 from .figures import Spread, digits
 from .machine import Machine
 from .rounds import Finding, Result
@@ -44,8 +45,13 @@ class Axis:
 
 
 def chart(machine: Machine, results: Sequence[Result], notes: Sequence[str]) -> str:
-    """The picture, with the notes for who reads its source; rows in which coloop stands alone, or that are not compared, are not in it."""
-    shown = [result for result in results if result.peers and result.row.compared]
+    """The picture, with the notes for who reads its source; rows in which coloop stands alone, or that are not compared, are not in it.
+
+    Nor are coloop's levels compared with each other: they are no peers of its.
+    """
+    shown = [
+        result for result in results if result.peers and result.row.compared and result.ours.contender == OURS
+    ]
     peers = list(dict.fromkeys(peer.contender for result in shown for peer in result.peers))
     colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(peers)}
     axis = Axis([result.ratio(peer) for result in shown for peer in result.peers])

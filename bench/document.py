@@ -29,7 +29,7 @@ def _result(result: Result) -> dict[str, Any]:
         "compared": result.row.compared,
         "more_is_better": result.row.more_is_better,
         "at_most": result.row.at_most,
-        "coloop": _finding(result.ours),
+        "ours": _finding(result.ours),
         "peers": [_peer(result, peer) for peer in result.peers],
     }
 
@@ -42,4 +42,9 @@ def _peer(result: Result, peer: Finding) -> dict[str, Any]:
     if not result.row.compared:
         return _finding(peer)
     ratio = {**asdict(result.ratio(peer)), "reached": result.reached(peer)}
-    return {**_finding(peer), "ratio": ratio}
+    share = result.share(peer)
+    if share is None:
+        return {**_finding(peer), "ratio": ratio}
+    of, at_most = result.row.share[peer.contender]
+    shared = {"of": of, **asdict(share), "at_most": at_most, "reached": result.shared(peer)}
+    return {**_finding(peer), "ratio": ratio, "extra_cost": shared}

@@ -60,6 +60,30 @@ def ratio(ours: Sequence[float], theirs: Sequence[float], *, more_is_better: boo
     return spread([our / their if more_is_better else their / our for our, their in pairs])
 
 
+def extra_share(
+    without: Sequence[float], one: Sequence[float], other: Sequence[float], *, more_is_better: bool
+) -> Spread:
+    """Which part the extra cost of `one` is of the extra cost of `other`, round by round.
+
+    Where the other costs nothing extra, there is no part to be had: infinite, or 0 if the one costs nothing either.
+
+    Raises:
+        ValueError: as for `ratio`.
+    """
+    ratio(without, one, more_is_better=more_is_better)
+    ratio(without, other, more_is_better=more_is_better)
+    shares = []
+    for base, this, that in zip(without, one, other, strict=True):
+        extra, others = (
+            (base / this - 1, base / that - 1) if more_is_better else (this / base - 1, that / base - 1)
+        )
+        if others > 0:
+            shares.append(extra / others)
+        else:
+            shares.append(math.inf if extra > 0 else 0.0)
+    return spread(shares)
+
+
 def digits(value: float) -> str:
     """Three significant digits, without an exponent: `1,230,000`, `45.6`, `0.0123`."""
     if value == 0 or not math.isfinite(value):

@@ -12,6 +12,7 @@ from math import inf
 from typing import Any, Protocol
 
 from .certificate import certificate
+from .contenders import OURS, UNCOUNTED
 from .cores import Cores, ahead_of_others
 from .process import Failed, load
 from .prompt import Prompt
@@ -21,6 +22,8 @@ GREENS = ("gevent", "eventlet")
 TASKS = ("asyncio", "uvloop", "trio", "curio")
 LIBRARIES = (*GREENS, *TASKS)
 SERVERS = (*GREENS, "asyncio", "uvloop", "uvloop_protocol", "asyncio_protocol", "trio", "curio", "c_epoll")
+ACCOUNTED = ("coloop_counts", "coloop_heap", "coloop_sites")
+TRACED = ("coloop_tracemalloc", "coloop_tracemalloc10", "coloop_memray", "coloop_memray_objects")
 TLS_SERVERS = tuple(name for name in SERVERS if name != "c_epoll")
 
 YIELDERS = 100
@@ -75,6 +78,7 @@ class Row:
         reach: by peer, the range in which the ratio should lie.
         at_most: an absolute bound, for a row in which we are the only one, or which has one beside.
         compared: False for what tells how far the other rows can be believed: no ratio is made of it.
+        share: by peer, of which other peer's extra cost it may have at most which part.
     """
 
     title: str
@@ -83,6 +87,7 @@ class Row:
     reach: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     at_most: float | None = None
     compared: bool = True
+    share: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
 
 Take = Callable[[Asked, Sizes, Cores], tuple[float, ...]]
@@ -95,7 +100,7 @@ class Measure:
     Attributes:
         name: by which it is chosen.
         rows: what one sample gives.
-        peers: who takes part besides coloop.
+        peers: who takes part besides `ours`.
         take: asks a process for one sample, a value for each row.
         full: the sizes of a full run.
         quick: the sizes of a quick one; None if it cannot be quick, and is left out there.
@@ -103,6 +108,7 @@ class Measure:
         serves: by which call the processes become echo servers, if that is what they are.
         needs_bytes: memory without which it cannot be taken.
         warms_up: False where a sample takes long, and is itself far more than a warm-up.
+        ours: whom the peers are compared with.
     """
 
     name: str
@@ -115,18 +121,19 @@ class Measure:
     serves: str = ""
     needs_bytes: int = 0
     warms_up: bool = True
+    ours: str = OURS
 
     @property
     def warm_up(self) -> Sizes | None:
-        """Sizes of a sample that is not counted; None where each sample begins anew.
+        """Sizes of a sample that is not counted; None where each sample begins anew, but in a server.
 
         The first connections of a process may find it in a state that it never returns to: asyncio takes a
         quarter of its later speed until glibc has seen a 256 KiB block freed, which is when the first connection
         is closed, and from then on has no pages mapped and unmapped for each message.
         """
-        if self.fresh or not self.warms_up:
-            return None
-        return replace(self.full, rounds=1, seconds=WARM_UP_S) if self.serves else self.quick
+        if self.serves:
+            return replace(self.full, rounds=1, seconds=WARM_UP_S)
+        return None if self.fresh or not self.warms_up else self.quick
 
 
 def checked(answer: Mapping[str, float], expected: int) -> float:
@@ -249,17 +256,20 @@ def _rates(mode: str, connections: int, size_bytes: int, *, tls: bool = False) -
 
 
 def _rate_rows(
-    title: str, what: str, reach: Mapping[str, tuple[float, float]] | None = None
+    title: str,
+    what: str,
+    reach: Mapping[str, tuple[float, float]] | None = None,
+    share: Mapping[str, tuple[str, float]] | None = None,
 ) -> tuple[Row, ...]:
     """Against the clock, and against the server's own CPU time, which does not depend on who else is at work.
 
     The load generator has one core, as the server has. Where it is the busier of the two it is what the rate tells of,
     and only the second row compares the servers.
     """
-    reach = reach or {}
+    reach, share = reach or {}, share or {}
     return (
-        Row(title, f"{what}/s", more_is_better=True, reach=reach),
-        Row(f"{title}, per CPU second", what, more_is_better=True, reach=reach),
+        Row(title, f"{what}/s", more_is_better=True, reach=reach, share=share),
+        Row(f"{title}, per CPU second", what, more_is_better=True, reach=reach, share=share),
         Row(f"{title}: load generator at work", "%", compared=False),
         Row(f"{title}: server at work", "%", compared=False),
     )
@@ -281,6 +291,40 @@ def _echo_measure(connections: int, size_bytes: int, name: str, size: str, quick
     rows = _rate_rows(f"echo, {connections:,} connections, {size}", "messages", reach)
     take = _rates("closed", connections, size_bytes)
     return Measure(name, rows, SERVERS, take, Sizes(connections, 5, 0.6), quick, serves=PLAIN)
+
+
+# -- the ledger ------------------------------------------------------------------------------------
+
+
+A_TENTH: Mapping[str, tuple[str, float]] = {"coloop_heap": ("coloop_tracemalloc", 0.1)}
+
+
+def _at_most(ratio: float) -> Mapping[str, tuple[float, float]]:
+    """How many times as much as without it the heap ledger may cost."""
+    return {"coloop_heap": (0, ratio)}
+
+
+def _ledger_measure(
+    name: str,
+    workload: str,
+    title: str,
+    full: int,
+    quick: int,
+    reach: Mapping[str, tuple[float, float]] | None = None,
+    share: Mapping[str, tuple[str, float]] | None = None,
+) -> Measure:
+    """One of `contenders/_workloads.py`, as it is without any ledger against each kind of accounting."""
+    row = Row(title, "us", reach=reach or {}, share=share or {})
+    return Measure(
+        name,
+        (row,),
+        (*ACCOUNTED, *TRACED),
+        _each(workload),
+        Sizes(full, 5),
+        Sizes(quick, 1),
+        fresh=True,
+        ours=UNCOUNTED,
+    )
 
 
 # -- the shell -------------------------------------------------------------------------------------
@@ -485,22 +529,43 @@ MEASURES: dict[str, Measure] = {
             Sizes(50_000, 1),
             fresh=True,
         ),
+        _ledger_measure("ledger-small", "small", "small objects", 40_000, 2_000, _at_most(1.25), A_TENTH),
+        _ledger_measure(
+            "ledger-cold", "cold", "replacing in a cold heap of 100 MB", 50_000, 1_000, share=A_TENTH
+        ),
+        _ledger_measure("ledger-large", "large", "bytearrays of 2 to 10 KB", 60_000, 2_000, share=A_TENTH),
+        _ledger_measure("ledger-json", "documents", "json, out and in", 300, 20, _at_most(1.25), A_TENTH),
+        _ledger_measure("ledger-pingpong", "pingpong", "a switch between two coroutines", 200_000, 10_000),
+        _ledger_measure(
+            "ledger-requests",
+            "requests",
+            "a request parsed and answered",
+            8_000,
+            400,
+            _at_most(1.05),
+            A_TENTH,
+        ),
+        _ledger_measure("ledger-spawn", "births", "spawn, run and end", 30_000, 2_000),
         Measure(
             "ledger-echo",
-            _rate_rows("echo with the heap ledger, 100 x 64 B", "messages", {"coloop_heap": (0, 1.05)}),
-            ("coloop_heap", "coloop_tracemalloc"),
+            _rate_rows("echo, 100 connections, 64 B", "messages", _at_most(1.05), A_TENTH),
+            (*ACCOUNTED, *TRACED),
             _rates("closed", 100, 64),
             Sizes(100, 5, 0.6),
             Sizes(100, 1, 0.1),
+            fresh=True,
             serves=PLAIN,
+            ours=UNCOUNTED,
         ),
         Measure(
-            "ledger-heap",
-            (Row("allocating with the heap ledger", "us", reach={"coloop_heap": (0, 1.25)}),),
-            ("coloop_heap", "coloop_tracemalloc"),
-            _each("allocate"),
-            Sizes(10_000, 5),
-            Sizes(500, 1),
+            "ledger-memory",
+            (Row("memory per parked coroutine", "KiB"), Row("spawn and park", "us")),
+            (*ACCOUNTED, *TRACED),
+            _memory,
+            Sizes(20_000, 3),
+            Sizes(2_000, 1),
+            fresh=True,
+            ours=UNCOUNTED,
         ),
     )
 }

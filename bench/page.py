@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from .contenders import OURS
+from .contenders import OURS, UNCOUNTED
 from .figures import Spread, digits
 from .machine import Machine
 from .rounds import Result
@@ -22,6 +22,13 @@ PER_CPU_SECOND = (
     "Rates over sockets stand twice: against the clock, and per second of the server's own CPU time, which does not "
     "depend on who else wants the core. Server and load generator have a core each; where the generator is the "
     "busier of the two, it is what the first of these tells of, and only the second compares the servers."
+)
+
+HEADINGS = {OURS: "Ratios", UNCOUNTED: "What accounting costs"}
+ACCOUNTING = (
+    "coloop at level `off` against coloop at its other levels, and against itself under other tools: so many times as "
+    "much does it cost there. `tracemalloc` keeps one line for each block, `tracemalloc10` ten frames; `memray` as it "
+    "comes sees no single objects, `memray_objects` does. All but the echo is CPU time, of a process for each sample."
 )
 
 
@@ -74,13 +81,24 @@ def wanted(result: Result) -> Iterator[tuple[str, str, str, str, bool]]:
             text = f"at most {high:.3g} x" if low == 0 else f"{low:.3g} x"
             ratio = result.ratio(peer)
             yield peer.contender, f"{digits(ratio.median)} x", span(ratio), text, reached
+        share = result.share(peer)
+        if share is not None:
+            other, most = result.row.share[peer.contender]
+            part = f"{digits(share.median)} of the extra cost of {other}"
+            yield peer.contender, part, span(share), f"at most {most:g}", result.shared(peer) is True
 
 
 def _ratios(results: Sequence[Result]) -> list[str]:
-    compared = [result for result in results if result.row.compared]
-    peers = list(dict.fromkeys(peer.contender for result in compared for peer in result.peers))
-    rows = [_ratio_cells(result, peers) for result in compared]
-    return ["", "## Ratios", "", *_table(["measure", OURS, *(f"x {peer}" for peer in peers)], rows)]
+    lines: list[str] = []
+    for ours, heading in HEADINGS.items():
+        compared = [result for result in results if result.row.compared and result.ours.contender == ours]
+        if not compared and ours != OURS:
+            continue
+        peers = list(dict.fromkeys(peer.contender for result in compared for peer in result.peers))
+        rows = [_ratio_cells(result, peers) for result in compared]
+        lines += ["", f"## {heading}", "", *([ACCOUNTING, ""] if ours == UNCOUNTED else [])]
+        lines += _table(["measure", ours, *(f"x {peer}" for peer in peers)], rows)
+    return lines
 
 
 def _ratio_cells(result: Result, peers: Sequence[str]) -> list[str]:
@@ -132,18 +150,15 @@ def _said_always(results: Sequence[Result], known: Mapping[str, str]) -> list[st
 
 def _at_work(results: Sequence[Result]) -> list[str]:
     told = [result for result in results if not result.row.compared]
-    names = list(dict.fromkeys(peer.contender for result in told for peer in result.peers))
+    names = list(dict.fromkeys(found.contender for result in told for found in (result.ours, *result.peers)))
     rows = []
     for result in told:
         by_name = {found.contender: found for found in (result.ours, *result.peers)}
         unit = result.row.unit
-        cells = [
-            f"{digits(by_name[name].figure.median)} {unit}" if name in by_name else ""
-            for name in (OURS, *names)
-        ]
+        cells = [f"{digits(by_name[name].figure.median)} {unit}" if name in by_name else "" for name in names]
         rows.append([result.row.title, *cells])
     head = ["", "## Who was at work", "", PER_CPU_SECOND, ""]
-    return [*head, *_table(["of its core", OURS, *names], rows)] if rows else []
+    return [*head, *_table(["of its core", *names], rows)] if rows else []
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from .contenders import OURS
 from .cores import Cores
-from .figures import Spread, ratio, spread
+from .figures import Spread, extra_share, ratio, spread
 from .measures import Asked, Measure, Row, Sizes, serving
 from .native import NoCompiler
 from .process import Failed, Process, waited_s
@@ -45,7 +44,7 @@ class Result:
     Attributes:
         measure: the name of the measure.
         row: what is measured.
-        ours: coloop's values.
+        ours: the values of whom the others are compared with: coloop.
         peers: those of the others.
     """
 
@@ -55,13 +54,33 @@ class Result:
     peers: tuple[Finding, ...]
 
     def ratio(self, peer: Finding) -> Spread:
-        """How many times better than that peer coloop is; only of a row that is compared."""
+        """How many times better than that peer ours is; only of a row that is compared."""
         return ratio(self.ours.values, peer.values, more_is_better=self.row.more_is_better)
+
+    def share(self, peer: Finding) -> Spread | None:
+        """Which part that peer's extra cost is of the extra cost of the one that the row names.
+
+        None if it names none, or that one took no part.
+        """
+        other = next(
+            (each for each in self.peers if each.contender == self.row.share.get(peer.contender, ("",))[0]),
+            None,
+        )
+        if other is None:
+            return None
+        return extra_share(
+            self.ours.values, peer.values, other.values, more_is_better=self.row.more_is_better
+        )
 
     def reached(self, peer: Finding) -> bool | None:
         """Whether the ratio lies where the design wants it; None if it does not say."""
         wanted = self.row.reach.get(peer.contender)
         return None if wanted is None else wanted[0] <= self.ratio(peer).median <= wanted[1]
+
+    def shared(self, peer: Finding) -> bool | None:
+        """Whether its extra cost is as small a part as the design wants it; None if it does not say."""
+        share = self.share(peer)
+        return None if share is None else share.median <= self.row.share[peer.contender][1]
 
 
 class Table:
@@ -78,14 +97,14 @@ class Table:
         self._ran_s = self._waited_s = 0.0
 
     def run(self, contenders: Sequence[str]) -> tuple[Result, ...]:
-        """All rounds; nothing if coloop itself failed."""
+        """All rounds, every other one in the opposite order; nothing if coloop itself failed."""
         with ExitStack() as stack:
             for name in contenders:
                 self._samples[name] = []
                 if not self._measure.fresh:
-                    self._attempt(name, lambda name=name: self._start(name, stack))  # type: ignore[misc]
-            for _ in range(self._sizes.rounds):
-                for name in contenders:
+                    self._attempt(name, lambda name=name: self._begin(name, stack))  # type: ignore[misc]
+            for number in range(self._sizes.rounds):
+                for name in contenders if number % 2 == 0 else reversed(contenders):
                     if name in self._samples:
                         self._attempt(name, lambda name=name: self._sample(name))  # type: ignore[misc]
         if self.disturbance > DISTURBED:
@@ -93,7 +112,7 @@ class Table:
             self._tell(
                 f"{self._measure.name}: disturbed: {share} of their time the contenders waited for a core"
             )
-        return self._results() if OURS in self._samples else ()
+        return self._results() if self._measure.ours in self._samples else ()
 
     @property
     def disturbance(self) -> float:
@@ -108,20 +127,23 @@ class Table:
             self.failed.append(name)
             self._tell(f"{self._measure.name}: {name} is left out: {error}")
 
-    def _start(self, name: str, stack: ExitStack) -> None:
+    def _begin(self, name: str, stack: ExitStack) -> None:
+        self._processes[name] = self._started(name, stack)
+
+    def _started(self, name: str, stack: ExitStack) -> Asked:
         process: Asked = stack.enter_context(Process(name, self._cores))
         if self._measure.serves:
             process = serving(process, self._measure.serves)
         if self._measure.warm_up is not None:
             self._measure.take(process, self._measure.warm_up, self._cores)
-        self._processes[name] = process
+        return process
 
     def _sample(self, name: str) -> None:
         if not self._measure.fresh:
             self._take(name, self._processes[name])
             return
-        with Process(name, self._cores) as process:
-            self._take(name, process)
+        with ExitStack() as stack:
+            self._take(name, self._started(name, stack))
 
     def _take(self, name: str, process: Asked) -> None:
         ran_s, had_waited_s = waited_s(process.pid)
@@ -137,6 +159,6 @@ class Table:
                 name: Finding(name, tuple(sample[place] for sample in samples))
                 for name, samples in self._samples.items()
             }
-            ours = findings.pop(OURS)
+            ours = findings.pop(self._measure.ours)
             found.append(Result(self._measure.name, row, ours, tuple(findings.values())))
         return tuple(found)

@@ -28,6 +28,16 @@ def reach_of(result: Result, peer: Finding) -> str:
     return bound if result.reached(peer) else f"{bound}: short"
 
 
+def share_of(result: Result, peer: Finding) -> str:
+    """As `reach_of`, for the part of another one's extra cost."""
+    share = result.share(peer)
+    if share is None:
+        return ""
+    other, most = result.row.share[peer.contender]
+    short = "" if result.shared(peer) else ": short"
+    return f"{digits(share.median)} of what {other} costs extra, reach at most {most:g}{short}"
+
+
 def bound_of(result: Result) -> str:
     """As `reach_of`, for a bound on coloop's own figure."""
     bound = result.row.at_most
@@ -47,7 +57,7 @@ def lines_of(result: Result) -> list[tuple[str, ...]]:
             peer.contender,
             span(found),
             f"{digits(peer.figure.median)} {result.row.unit}",
-            reach_of(result, peer),
+            "; ".join(filter(None, (reach_of(result, peer), share_of(result, peer)))),
         )
         for peer in result.peers
         for found in (result.ratio(peer),)
@@ -67,8 +77,9 @@ def table(results: Sequence[Result]) -> str:
     for result in results:
         ours = f"{digits(result.ours.figure.median)} {result.row.unit}"
         others = "" if result.row.compared else figures_of(result.peers, result.row.unit)
-        text.append(f"{result.row.title}: coloop {ours}{others}  {bound_of(result)}".rstrip())
-        text += [f"  coloop is {_aligned(line, widths)}".rstrip() for line in lines_of(result)]
+        name = result.ours.contender
+        text.append(f"{result.row.title}: {name} {ours}{others}  {bound_of(result)}".rstrip())
+        text += [f"  {name} is {_aligned(line, widths)}".rstrip() for line in lines_of(result)]
     return "\n".join(text)
 
 

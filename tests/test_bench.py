@@ -18,13 +18,13 @@ import psutil
 import pytest
 
 from bench import measures, table
-from bench.__main__ import Notes, installed, main, possible
+from bench.__main__ import Notes, chosen, installed, main, possible
 from bench.certificate import NoCertificate, certificate
 from bench.chart import chart
-from bench.contenders import CONTENDERS, OURS, Contender
+from bench.contenders import CONTENDERS, OURS, UNCOUNTED, Contender
 from bench.cores import Cores, ahead_of_others, may_go_ahead
 from bench.document import document
-from bench.figures import Spread, digits, median, ratio, spread
+from bench.figures import Spread, digits, extra_share, median, ratio, spread
 from bench.machine import look
 from bench.measures import MEASURES, PLAIN, TLS, TLS_SERVERS, YIELDERS, Measure, Row, Sizes, checked, serving
 from bench.native import NoCompiler, cache_folder, compiled
@@ -106,6 +106,16 @@ def test_figures_have_three_digits_and_no_exponent(value: float, text: str) -> N
     assert digits(value) == text
 
 
+def test_the_share_of_an_extra_cost_is_formed_within_each_round() -> None:
+    assert extra_share([1.0, 10.0], [1.5, 15.0], [6.0, 60.0], more_is_better=False) == Spread(0.1, 0.1, 0.1)
+    assert extra_share([12.0], [8.0], [4.0], more_is_better=True).median == 0.25
+
+
+def test_of_no_extra_cost_there_is_no_share() -> None:
+    assert extra_share([2.0], [3.0], [2.0], more_is_better=False).median == float("inf")
+    assert extra_share([2.0], [2.0], [1.0], more_is_better=False).median == 0
+
+
 # -- proofs --------------------------------------------------------------------------------------
 
 
@@ -164,6 +174,51 @@ def test_the_page_has_every_ratio_with_its_spread_and_says_what_it_ran_on() -> N
     ]
     for word in ("date", "greenlet", "core", "load", "trio is left out"):
         assert word in text
+
+
+LEDGER = Row(
+    "echo", "us", reach={"coloop_heap": (0, 1.05)}, share={"coloop_heap": ("coloop_tracemalloc", 0.1)}
+)
+COSTS = Result(
+    "ledger-echo",
+    LEDGER,
+    Finding(UNCOUNTED, (10.0,)),
+    (Finding("coloop_heap", (14.0,)), Finding("coloop_tracemalloc", (30.0,))),
+)
+
+
+def test_the_cost_of_the_ledger_has_a_table_of_its_own_and_stands_beside_tracemallocs() -> None:
+    text = page(look(ANYWHERE, [OURS]), [*found(), COSTS], [])
+    assert section(text, "What accounting costs")[2:] == [
+        "| measure | coloop_off | x coloop_heap | x coloop_tracemalloc |",
+        "|---|---:|---:|---:|",
+        "| echo | 10.0 us | **1.40** | **3.00** |",
+    ]
+    assert section(text, "What was to be reached")[-2:] == [
+        "| echo | coloop_heap | 1.40 x |  | at most 1.05 x | **short** |",
+        "| echo | coloop_heap | 0.200 of the extra cost of coloop_tracemalloc |  | at most 0.1 | **short** |",
+    ]
+    assert "echo" not in "".join(section(text, "Ratios"))
+
+
+def test_the_terminal_and_the_json_tell_that_share_too() -> None:
+    lines = [" ".join(line.split()) for line in table.table([COSTS]).splitlines()]
+    heap_line = "coloop_off is 1.40 x coloop_heap 14.0 us reach at most 1.05: short"
+    assert lines == [
+        "echo: coloop_off 10.0 us",
+        f"{heap_line}; 0.200 of what coloop_tracemalloc costs extra, reach at most 0.1: short",
+        "coloop_off is 3.00 x coloop_tracemalloc 30.0 us",
+    ]
+    heap, other = json.loads(document(look(ANYWHERE, [OURS]), [COSTS], []))["results"][0]["peers"]
+    assert heap["extra_cost"]["of"] == "coloop_tracemalloc"
+    assert (heap["extra_cost"]["median"], heap["extra_cost"]["reached"]) == (pytest.approx(0.2), False)
+    assert "extra_cost" not in other
+
+
+def test_where_the_other_took_no_part_there_is_no_share() -> None:
+    alone = Result("ledger-echo", LEDGER, COSTS.ours, COSTS.peers[:1])
+    assert alone.share(alone.peers[0]) is None
+    assert alone.shared(alone.peers[0]) is None
 
 
 def test_the_page_names_neither_the_host_nor_its_folders() -> None:
@@ -241,7 +296,7 @@ def test_what_is_not_compared_has_figures_and_no_ratio() -> None:
 def test_json_keeps_every_value_and_every_ratio() -> None:
     read = json.loads(document(look(ANYWHERE, [OURS]), found(more_is_better=True), ["a note"]))
     hop, growth = read["results"]
-    assert hop["coloop"]["values"] == [1.0, 2.0, 4.0]
+    assert hop["ours"]["values"] == [1.0, 2.0, 4.0]
     assert hop["peers"][0]["ratio"] == {"median": 1 / 3, "low": 1 / 3, "high": 0.5, "reached": False}
     assert growth["peers"] == []
     assert read["machine"]["core"] in {"pure", "native"}
@@ -275,7 +330,7 @@ def test_a_chart_of_nothing_is_well_formed_too() -> None:
 
 def test_each_peer_of_a_measure_has_a_file() -> None:
     folder = Path(measures.__file__).parent / "contenders"
-    named = {OURS, *(peer for measure in MEASURES.values() for peer in measure.peers)}
+    named = {peer for measure in MEASURES.values() for peer in (measure.ours, *measure.peers)}
     assert named == set(CONTENDERS)
     assert {path.stem for path in folder.glob("[a-z]*.py")} == set(CONTENDERS)
 
@@ -300,6 +355,32 @@ def test_a_contender_does_what_it_is_timed_for(contender: str) -> None:
         assert process.ask("growth", 10, 200)["done"] == sum_below(200)
         for call in ("timers_cancelled", "timers_fired", "park"):
             assert process.ask(call, 100)["done"] == 100
+
+
+@pytest.mark.parametrize("contender", [UNCOUNTED, "coloop_heap", "coloop_tracemalloc10"])
+def test_what_the_ledger_is_measured_with_is_done(contender: str) -> None:
+    with Process(contender, ANYWHERE) as process:
+        for call in ("small", "cold", "large", "documents", "pingpong", "requests", "births", "park"):
+            assert process.ask(call, 40)["done"] == 40
+
+
+def test_contenders_take_turns_in_both_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(Table, "_sample", lambda self, name: order.append(name))
+    monkeypatch.setattr(Table, "_results", lambda self: ())
+    Table(MEASURES["ledger-spawn"], Sizes(1, 3), ANYWHERE, print).run([UNCOUNTED, "coloop_heap"])
+    assert order == [*(UNCOUNTED, "coloop_heap"), *("coloop_heap", UNCOUNTED), *(UNCOUNTED, "coloop_heap")]
+
+
+@needs_c
+def test_a_server_of_which_each_sample_has_one_of_its_own_is_warm_before_it() -> None:
+    measure = MEASURES["ledger-echo"]
+    assert measure.fresh
+    assert measure.warm_up == Sizes(100, 1, measures.WARM_UP_S)
+    told: list[str] = []
+    results = Table(measure, Sizes(100, 2, 0.05), ANYWHERE, told.append).run([UNCOUNTED])
+    assert [note for note in told if "disturbed" not in note] == []
+    assert all(len(result.ours.values) == 2 for result in results)
 
 
 def test_a_contender_that_ends_is_told_with_its_last_words() -> None:
@@ -664,6 +745,14 @@ def test_the_command_writes_all_its_files(tmp_path: Path, capsys: pytest.Capture
     assert json.loads(files["json"].read_text())["results"][0]["measure"] == "hop"
     assert ET.fromstring(files["svg"].read_text()).tag == f"{SVG}svg"
     assert "| channel hop |" in files["markdown"].read_text()
+
+
+def test_measures_are_chosen_by_name_or_by_the_word_they_begin_with() -> None:
+    assert [measure.name for measure in chosen(["hop"])] == ["hop"]
+    assert [measure.name for measure in chosen(["memory"])] == ["memory"]  # not `memory-million`
+    assert {measure.ours for measure in chosen(["ledger"])} == {UNCOUNTED}
+    assert len(chosen([])) == len(MEASURES)
+    assert chosen(["ho"]) == []
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@
 `park(n, look)`                    n coroutines that wait for one event; `look()` when all are parked
 `growth(parked, n)`                as `channel_hop`, while so many others are parked
 `timers_cancelled(n)`, `timers_fired(n)`   timers that are set and cancelled; that are set and fire
-`allocate(n)`                      code that allocates a lot, with a switch now and then
 `echo_server(listening)`           an echo server on a free port, told to `listening`; never returns
 `tls_echo_server(listening, certificate, key)`   the same in TLS, with these two PEM files
 
-Each returns a `Sample` (see `bench.sample`). What a library does not have is not in its file.
+Each returns a `Sample` (see `bench.sample`). What a library does not have is not in its file. Those that tell what the
+ledger costs are coloop at its levels and under other tools; what they do is in `_workloads.py`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Contender(NamedTuple):
 
 
 OURS = "coloop"
+UNCOUNTED = "coloop_off"  # with which each kind of accounting is compared
 
 CONTENDERS = {
     contender.name: contender
@@ -58,7 +59,13 @@ CONTENDERS = {
         Contender("curio", "curio"),
         Contender("c_epoll"),
         Contender("coloop_again"),
+        Contender(UNCOUNTED),
+        Contender("coloop_counts"),
         Contender("coloop_heap"),
+        Contender("coloop_sites"),
         Contender("coloop_tracemalloc"),
+        Contender("coloop_tracemalloc10"),
+        Contender("coloop_memray", "memray"),
+        Contender("coloop_memray_objects", "memray"),
     )
 }

@@ -183,25 +183,6 @@ def timers_fired(n: int) -> Sample:
     return coloop.run(main)
 
 
-def allocate(n: int) -> Sample:
-    """Build small objects and drop them, and let the others run."""
-    made = 0
-
-    def body() -> None:
-        nonlocal made
-        for i in range(n // 10):
-            made += len([{"number": i, "text": str(i)} for _ in range(100)]) // 100
-            coloop.yield_now()
-
-    def main() -> Sample:
-        begin = perf_counter()
-        for coroutine in [coloop.go(body) for _ in range(10)]:
-            coroutine.join()
-        return Sample(perf_counter() - begin, made)
-
-    return coloop.run(main)
-
-
 def echo_server(listening: Callable[[int], None]) -> None:
     """One coroutine per connection. TCP_NODELAY is on by default."""
     _serve(listening, None)

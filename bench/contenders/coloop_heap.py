@@ -1,9 +1,20 @@
-"""coloop with the heap ledger on: what exact accounting costs. The same code otherwise."""
+"""coloop with the heap ledger on: what exact accounting costs."""
 
 import coloop
 
-from .coloop import allocate, echo_server
+from ._workloads import births, cold, documents, large, pingpong, requests, small
+from .coloop import echo_server, park
 
-__all__ = ["allocate", "echo_server"]
+__all__ = [
+    "births",
+    "cold",
+    "documents",
+    "echo_server",
+    "large",
+    "park",
+    "pingpong",
+    "requests",
+    "small",
+]
 
 coloop.memory.set_level("heap")

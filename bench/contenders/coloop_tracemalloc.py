@@ -1,9 +1,23 @@
-"""coloop under Python's own tracemalloc, without the ledger: what the ledger's cost is compared with."""
+"""coloop without the ledger, under Python's own tracemalloc, which keeps one line for each block."""
 
 import tracemalloc
 
-from .coloop import allocate, echo_server
+import coloop
 
-__all__ = ["allocate", "echo_server"]
+from ._workloads import births, cold, documents, large, pingpong, requests, small
+from .coloop import echo_server, park
 
-tracemalloc.start()
+__all__ = [
+    "births",
+    "cold",
+    "documents",
+    "echo_server",
+    "large",
+    "park",
+    "pingpong",
+    "requests",
+    "small",
+]
+
+coloop.memory.set_level("off")
+tracemalloc.start(1)

@@ -23,6 +23,6 @@ def built_in() -> Iterator[Command]:
         status,
     )
 
-    talking = (session, status, network, netcat)
-    for module in (*talking, coroutines, limiting, looking, memory, leaking, refs, pictures):
+    own = (session, status, coroutines, looking, network, netcat, memory, limiting, leaking, refs, pictures)
+    for module in own:
         yield from module.COMMANDS

@@ -194,7 +194,7 @@ class Memory:
                 from the usage at once, and from here when a whole arena is given back. Larger blocks come from
                 `malloc`, whose reserve is not Python's: `process` tells it. A block is rounded up to 16 bytes; what
                 is lost by that counts nowhere. None where it cannot be told: in the pure form, with another
-                allocator (`PYTHONMALLOC=malloc`), or if tracing began before coloop was imported.
+                allocator (`PYTHONMALLOC=malloc`), or if somebody traced before coloop was imported.
         """
         held = self.held()
         used = None if held is None else held.total

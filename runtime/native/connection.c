@@ -170,7 +170,10 @@ new_connection(Switching *scheduler, Poller *poller, int fd, const struct sockad
     if (PyErr_Occurred() || note_peer(self, from, length) < 0 || watch(poller, self) < 0)
         goto failed;
     self->id = PyIter_Next(ids);
-    if (self->id && PyDict_SetItem(scheduler->sockets, self->id, (PyObject *)self) == 0)
+    Account *payer = scheduler_pays(); /* the table is not the acceptor's */
+    int entered = self->id ? PyDict_SetItem(scheduler->sockets, self->id, (PyObject *)self) : -1;
+    pays_again(payer);
+    if (entered == 0)
         return self;
     unwatch(self);
 failed:

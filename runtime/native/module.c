@@ -233,6 +233,8 @@ PyInit__native(void)
         {&str.wake, "wake"},
         {&str.expire, "expire"},
         {&str.call_failed, "call_failed"},
+        {&str.outcome, "outcome"},
+        {&str.randrange, "randrange"},
     };
     static int (*const parts[])(PyObject *) = {
         add_spare, /* before anybody hooks the allocators */

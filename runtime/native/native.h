@@ -72,8 +72,8 @@ extern Names of;
 
 typedef struct {
     PyObject *safe_point, *check_limits, *check_limits_of_spawn, *name, *now;
-    PyObject *sleep, *wake, *expire, *call_failed, *NoneType, *gr_context, *outcome;
-} Strings;
+    PyObject *sleep, *wake, *expire, *call_failed, *NoneType, *gr_context, *outcome, *randrange;
+} Strings; /* made once: the interpreter's method cache keeps each name that is made anew */
 
 extern Strings str;
 

@@ -71,7 +71,9 @@ call_python(Switching *self, PyObject *method, State *coroutine)
 static State *
 pop_any(Switching *self)
 {
-    PyObject *place = PyObject_CallMethod(self->dice, "randrange", "n", self->ready.count);
+    PyObject *count = PyLong_FromSsize_t(self->ready.count);
+    PyObject *place = count ? PyObject_CallMethodOneArg(self->dice, str.randrange, count) : NULL;
+    Py_XDECREF(count);
     if (!place)
         return NULL;
     Py_ssize_t at = PyLong_AsSsize_t(place);
