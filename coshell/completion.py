@@ -61,6 +61,7 @@ class World:
         sockets: names of sockets.
         settings: names of settings.
         plugins: names of plugins.
+        places: where coroutines were born, as `file:line`.
         marks: names of moments that were marked.
     """
 
@@ -72,6 +73,7 @@ class World:
     sockets: Callable[[], Iterable[str]] = tuple
     settings: Callable[[], Iterable[str]] = tuple
     plugins: Callable[[], Iterable[str]] = tuple
+    places: Callable[[], Iterable[str]] = tuple
     marks: Callable[[], Iterable[str]] = tuple
 
 
@@ -183,6 +185,8 @@ def _values(command: Command, arg: Arg, word: str, world: World) -> Iterable[Can
             return (*_starting(word, world.plugins(), "plugin"), *_paths(word))
         case ("mark" | "diff", _):
             return _starting(word, world.marks(), "mark")
+        case ("plot", "who"):
+            return (*_coroutines(word, world), *_starting(word, world.places(), "born there"))
         case ("heap", _):
             return (*_coroutines(word, world), *_starting(word, world.servers(), "server"))
         case ("refs", "object"):

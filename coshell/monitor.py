@@ -195,7 +195,8 @@ class Monitor:
         refresh_s: seconds between two samples, at least `MIN_REFRESH_S`.
         on_sample: called on the monitor's thread after each sample.
         clock: tells real time in seconds: what hogs the thread does so on any clock of the scheduler.
-        by_site: tells the heap by place of birth, with what the dead have left; None if it does not know.
+        by_site: tells the heap by place of birth, with what the dead have left; nothing if that would come too
+            soon after the last time, unless it was asked for; None if it does not know.
 
     Attributes:
         latest: the last sample; None before there is one.
@@ -210,7 +211,7 @@ class Monitor:
         refresh_s: float = REFRESH_S,
         on_sample: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
-        by_site: Callable[[], Mapping[str, int] | None] = lambda: None,
+        by_site: Callable[[bool], Mapping[str, int] | None] = lambda _asked: None,
     ) -> None:
         self.latest: Sample | None = None
         self.timeline = Timeline()
@@ -244,7 +245,7 @@ class Monitor:
     def sample(self) -> Sample:
         """Look once: it becomes `latest`, and a notice is given if there is one to give."""
         snapshot, now_s = self._facts.snapshot(), self._clock()
-        self._remember(snapshot)
+        self._remember(snapshot, asked=False)
         self._growth.add(now_s, snapshot)
         self._lags.append((now_s, _lag_of(snapshot)))
         sample = self._sample_of(now_s, snapshot)
@@ -256,11 +257,11 @@ class Monitor:
 
     def look(self) -> None:
         """Let the timeline reach this moment, and change nothing else; from any thread."""
-        self._remember(self._facts.snapshot())
+        self._remember(self._facts.snapshot(), asked=True)
 
-    def _remember(self, snapshot: Snapshot) -> None:
+    def _remember(self, snapshot: Snapshot, *, asked: bool) -> None:
         is_cheap = snapshot.responsive and snapshot.live <= MAX_BY_SITE
-        self.timeline.add(snapshot, self._by_site() if is_cheap else None)
+        self.timeline.add(snapshot, self._by_site(asked) if is_cheap else None)
 
     def _sample_of(self, now_s: float, snapshot: Snapshot) -> Sample:
         last_seen = None if snapshot.responsive else self.latest

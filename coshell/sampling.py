@@ -54,11 +54,17 @@ class HeapBySite:
         self._now = now
         self._earned_at = -math.inf
 
-    def __call__(self) -> Mapping[str, int] | None:
-        """Bytes by place of birth, with what the dead have left; None if nobody knows, or not now."""
+    def __call__(self, asked: bool) -> Mapping[str, int] | None:
+        """Bytes by place of birth, with what the dead have left; nothing if not now, None if nobody knows.
+
+        Args:
+            asked: somebody waits for it, whatever it costs.
+        """
         begin = self._now()
-        if begin < self._earned_at or not memory.traces_heap():
+        if not memory.traces_heap():
             return None
+        if begin < self._earned_at and not asked:
+            return {}
         found = {
             line.site: (line.live_bytes or 0) + (line.residue_bytes or 0) for line in memory.spawn_sites()
         }

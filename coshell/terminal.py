@@ -263,7 +263,14 @@ def world_of(shell: Shell) -> World:
         settings=setting_names,
         plugins=lambda: [record.name for record in shell.plugins.records()],
         marks=lambda: tuple(shell.marks),
+        places=lambda: _places(shell),
     )
+
+
+def _places(shell: Shell) -> list[str]:
+    """Where coroutines were born, as far as it is remembered, without the function."""
+    sites = shell.monitor.timeline.sites() if shell.monitor is not None else []
+    return [trace.site.rpartition(" in ")[0] for trace in sites]
 
 
 def _named(shell: Shell, method: str) -> list[str]:

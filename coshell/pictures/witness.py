@@ -199,7 +199,7 @@ def _verdicts(shell: Shell) -> tuple[list[Verdict] | None, str]:
         if not shell.snapshot(0).responsive:
             return None, "a coroutine let nobody else run"
         with Deadline(VERDICTS_S, lambda: None, shell.bridge.interrupt):
-            found: list[Verdict] = shell.bridge.call(judged, name="report")
+            found: list[Verdict] = shell.bridge.call(judged)
     except KeyboardInterrupt:
         return None, f"they took longer than {Duration(VERDICTS_S)}, or were interrupted"
     except Exception as error:

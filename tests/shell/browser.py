@@ -117,7 +117,7 @@ class Page:
 def page(profile: Path) -> Iterator[Page]:
     """A tab in a browser of its own, which ends with the block."""
     path = program()
-    assert path is not None
+    assert path is not None, "chromium is not installed"
     (child_reads, we_write), (we_read, child_writes) = os.pipe(), os.pipe()
     command = f'exec 3<&{child_reads} 4>&{child_writes}; exec "$@"'
     browser = subprocess.Popen(

@@ -102,3 +102,10 @@ def test_marks_come_behind_mark_and_diff(world: World) -> None:
     world = replace(world, marks=lambda: ["before", "after"])
     assert texts("diff be", world) == ["before"]
     assert texts("diff before ", world) == ["before", "after"]
+
+
+def test_plot_takes_coroutines_and_places_of_birth(world: World) -> None:
+    world.commands.register(Command("plot", "draw", print, (Arg("who", kind="coroutine", repeat=True),)))
+    known = replace(world, places=lambda: ["demo.cosh:12", "<co:3>:1"])
+    assert texts("plot de", known) == ["demo.cosh:12"]
+    assert "leaky" in texts("plot leaky demo.cosh:12 le", known)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from coshell.pictures.curve import MAX_POINTS, MIN_POINTS, Curve, Point, resampled
 
 
@@ -43,15 +45,16 @@ def test_a_million_values_take_no_more_room_than_a_thousand() -> None:
     assert made.own_bytes < 20 * MAX_POINTS
 
 
-def test_thinning_keeps_both_ends_and_every_peak() -> None:
+@pytest.mark.parametrize("peak_at", [77, 4321, 6543, 8888])
+def test_thinning_keeps_both_ends_and_every_peak(peak_at: int) -> None:
     made = Curve()
     for n in range(10_000):
-        made.add(n, 1_000_000 if n == 77 else n % 10)
+        made.add(n, 1_000_000 if n == peak_at else n % 10)
     points = made.points()
     assert points[0].at_s == 0
     assert points[-1].at_s == 9_999
     assert [point.at_s for point in points] == sorted({point.at_s for point in points})
-    assert Point(77.0, 1_000_000) in points
+    assert Point(float(peak_at), 1_000_000) in points
 
 
 def test_what_has_just_happened_is_kept_in_full() -> None:

@@ -55,6 +55,13 @@ def test_what_is_no_file_is_never_replaced(tmp_path: Path, force: bool) -> None:
     assert refused(tmp_path / "dangling", force=force) == "not a file"
 
 
+def test_what_is_there_is_told_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "a.svg").write_text("old")
+    with pytest.raises(CommandError, match="there already"):
+        check_place(tmp_path / "a.svg", force=False)
+    check_place(tmp_path / "a.svg", force=True)
+
+
 def test_a_folder_that_is_missing_is_told_before_anything_is_computed(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no such folder"):
         check_place(tmp_path / "no" / "a.svg", force=True)

@@ -139,7 +139,9 @@ def test_a_sample_knows_what_the_looks_before_have_seen() -> None:
 
 def test_all_samples_are_remembered_as_curves_and_a_look_adds_to_them_alone() -> None:
     pictures = [snapshot(coroutine(1, heap_bytes=1000 * n), taken_at=n) for n in range(4)]
-    monitor = Monitor(Facts(*pictures), pytest.fail, clock=Clock(), by_site=lambda: {"a.py:1 in f": 50})
+    monitor = Monitor(
+        Facts(*pictures), pytest.fail, clock=Clock(), by_site=lambda _asked: {"a.py:1 in f": 50}
+    )
     last = [monitor.sample() for _ in range(3)][-1]
     monitor.look()
     assert [point.value for point in monitor.timeline.heap] == [0, 1000, 2000, 3000]
@@ -149,7 +151,7 @@ def test_all_samples_are_remembered_as_curves_and_a_look_adds_to_them_alone() ->
 
 def test_places_of_birth_are_not_asked_for_when_that_would_take_long() -> None:
     crowd = snapshot(coroutine(1), live=MAX_BY_SITE + 1)
-    monitor = Monitor(Facts(crowd), pytest.fail, clock=Clock(), by_site=lambda: pytest.fail("asked"))
+    monitor = Monitor(Facts(crowd), pytest.fail, clock=Clock(), by_site=lambda _asked: pytest.fail("asked"))
     monitor.sample()
     assert monitor.timeline.sites() == []
 

@@ -98,6 +98,12 @@ def test_the_verdicts_are_there(runs: Runs) -> None:
     assert "nap" in runs.html.partition("<h2>Timeline")[0]
 
 
+def test_whoever_watches_is_no_coroutine_of_the_run(runs: Runs) -> None:
+    (runs.folder / "a.cosh").write_text("go sleep(60) --name nap\n")
+    runs.run()
+    assert "<b>2</b><span>coroutines, 2 at once" in runs.html
+
+
 def test_below_level_heap_it_is_told_why_there_are_none(runs: Runs) -> None:
     (runs.folder / "a.cosh").write_text("go sleep(60)\n")
     runs.run(level="counts")
