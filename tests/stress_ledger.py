@@ -39,6 +39,7 @@ FOREIGN = 30_000
 AUDIT_S = 0.05
 SETTLE_S = 2.0
 GREEDY = 0.15
+GREED = 1_000  # objects; at levels that count no heap nothing else ends it
 SLIP_BYTES = 1_000  # what is freed between two questions
 DUST_BYTES = 20_000  # what type caches and free lists may keep on the accounts of all that have ended
 DUSTY = 20  # how many of those accounts there may be
@@ -125,7 +126,7 @@ class Stress:
 
     def _greedy(self, chance: random.Random) -> None:
         kept: list[object] = []
-        while not self.over.is_set():
+        for _ in range(GREED):
             kept.append([bytes(chance.randrange(20, 4000)), {chance.random(): 1}])
             if chance.random() < 0.1:
                 coloop.yield_now()
