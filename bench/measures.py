@@ -22,7 +22,7 @@ GREENS = ("gevent", "eventlet")
 TASKS = ("asyncio", "uvloop", "trio", "curio")
 LIBRARIES = (*GREENS, *TASKS)
 SERVERS = (*GREENS, "asyncio", "uvloop", "uvloop_protocol", "asyncio_protocol", "trio", "curio", "c_epoll")
-ACCOUNTED = ("coloop_counts", "coloop_heap", "coloop_sites")
+ACCOUNTED = ("coloop_counts", "coloop_heap", "coloop_sites", "coloop_exact")
 TRACED = ("coloop_tracemalloc", "coloop_tracemalloc10", "coloop_memray", "coloop_memray_objects")
 TLS_SERVERS = tuple(name for name in SERVERS if name != "c_epoll")
 

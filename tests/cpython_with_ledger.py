@@ -17,6 +17,7 @@ import argparse
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -212,6 +213,9 @@ def main() -> int:
     parser.add_argument("--inside", action="store_true", help="run them in a coroutine")
     parser.add_argument("-v", "--verbose", action="store_true", help="show what the runs print")
     options = parser.parse_args()
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored in the background, and by what it starts
     version = sys.version.split()[0]
     without = run(WITHOUT, options.files)
     print(f"{version} {WITHOUT:8} {without}", flush=True)

@@ -39,6 +39,7 @@ FOREIGN = 30_000
 AUDIT_S = 0.05
 SETTLE_S = 2.0
 GREEDY = 0.15
+GREED = 1_000  # objects; at levels that count no heap nothing else ends it
 SLIP_BYTES = 1_000  # what is freed between two questions
 DUST_BYTES = 20_000  # what type caches and free lists may keep on the accounts of all that have ended
 DUSTY = 20  # how many of those accounts there may be
@@ -78,6 +79,7 @@ class Stress:
         self.seed = seed
         self.over = threading.Event()
         self.counts: Counter[str] = Counter()
+        self.died: list[str] = []
         self.shared: deque[object] = deque(maxlen=MAX_SHARED)  # what falls out is freed by whoever pushed
         self.foreign: list[list[Any]] = [[str(i), {i: i}, bytearray(i % 3000)] for i in range(FOREIGN)]
         self.lock = threading.Lock()
@@ -87,7 +89,10 @@ class Stress:
     def thread(self, number: int) -> None:
         """Keep a scheduler full until it is over."""
         chance = random.Random(self.seed * 100 + number)
-        coloop.run(self._keep_full, chance, seed=self.seed, observer=Quiet())
+        try:
+            coloop.run(self._keep_full, chance, seed=self.seed, observer=Quiet())
+        except BaseException as error:
+            self.died.append(f"thread {number} has died of {error!r}")
 
     def _keep_full(self, chance: random.Random) -> None:
         live: list[coloop.Coroutine] = []
@@ -107,7 +112,8 @@ class Stress:
     def _spawned(self, chance: random.Random) -> coloop.Coroutine:
         self.counts["spawned"] += 1
         if chance.random() < GREEDY:
-            return coloop.go(self._greedy, chance, memory_limit=chance.randrange(20_000, 300_000))
+            with suppress(ValueError):  # at this level there are no limits
+                return coloop.go(self._greedy, chance, memory_limit=chance.randrange(20_000, 300_000))
         return coloop.go(self._work, chance)
 
     @staticmethod
@@ -125,7 +131,7 @@ class Stress:
 
     def _greedy(self, chance: random.Random) -> None:
         kept: list[object] = []
-        while not self.over.is_set():
+        for _ in range(GREED):
             kept.append([bytes(chance.randrange(20, 4000)), {chance.random(): 1}])
             if chance.random() < 0.1:
                 coloop.yield_now()
@@ -227,10 +233,11 @@ class Books:
 
     Args:
         toggles: whether the level changes meanwhile.
+        wrong: where to write down what does not hold.
     """
 
-    def __init__(self, *, toggles: bool) -> None:
-        self.wrong: list[str] = []
+    def __init__(self, *, toggles: bool, wrong: list[str]) -> None:
+        self.wrong = wrong
         self.audits = 0
         self._toggles = toggles
         self._difference()  # the first question lets go of some older blocks between its two halves
@@ -306,7 +313,7 @@ def main() -> int:
     if not memory.exact:
         print(json.dumps({"skipped": "this form has no native ledger"}))
         return 0
-    books = Books(toggles=options.toggle)
+    books = Books(toggles=options.toggle, wrong=stress.died)
     threads = [threading.Thread(target=stress.thread, args=(number,)) for number in range(options.threads)]
     for thread in threads:
         thread.start()

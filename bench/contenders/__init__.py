@@ -63,6 +63,7 @@ CONTENDERS = {
         Contender("coloop_counts"),
         Contender("coloop_heap"),
         Contender("coloop_sites"),
+        Contender("coloop_exact"),
         Contender("coloop_tracemalloc"),
         Contender("coloop_tracemalloc10"),
         Contender("coloop_memray", "memray"),

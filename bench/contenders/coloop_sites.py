@@ -1,4 +1,4 @@
-"""coloop with the heap ledger on, and the places of allocation."""
+"""coloop with the heap ledger on, and the places of some allocations, by which all are estimated."""
 
 import coloop
 
