@@ -1,7 +1,7 @@
 """Somebody has to have looked before: in passing after every line, at the prompt twice a second, or for a while now.
 
-A glance is cheap, but not free: with a hundred thousand coroutines it takes a tenth of a second. Then it is left
-out as long as the last one's cost has not been earned, and what it remembers is bounded. Who wants to know
+A glance is cheap, but not free: with twenty thousand coroutines it takes some hundredths of a second. Then it is
+left out as long as the last one's cost has not been earned, and what it remembers is bounded. Who wants to know
 more exactly has the coroutines watched for a while, with a full collection at every look.
 """
 
@@ -30,6 +30,7 @@ LOOKS: Final = 12
 USUAL_WINDOW_S: Final = 10.0
 LEAST_PAUSE_S: Final = 0.001  # where looking takes longer than the time between two looks
 FREE_COROUTINES: Final = 1000  # so few are glanced at in a millisecond, whenever there is an occasion
+MAX_GLANCED: Final = 20_000  # more would make all others wait for longer than anybody wants who has not asked
 EARNED: Final = 20  # of more than that a glance may take so small a part of the time
 OWN_PLACES: Final = ("bridge.py:",)
 
@@ -74,6 +75,8 @@ class Watch:
         if begin < self._earned_at or not memory.traces_heap():
             return
         try:
+            if len(self._shell.scheduler.living) > MAX_GLANCED:
+                return
             self.history.add(self._looker.glance())
         except NotRunning:
             return
