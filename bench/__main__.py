@@ -22,7 +22,7 @@ from . import table
 from .certificate import NoCertificate, certificate
 from .chart import chart
 from .contenders import CONTENDERS, OURS
-from .cores import Cores, choose_cores
+from .cores import Cores, choose_cores, may_go_ahead
 from .document import document
 from .machine import look
 from .measures import MEASURES, TLS, Measure
@@ -116,6 +116,8 @@ def possible(measures: Sequence[Measure], cores: Cores, notes: Notes) -> list[Me
         if any(measure.name == "latency" for measure in measures):
             notes.add("latency is left out: its load generator needs a core of its own")
         measures = [measure for measure in measures if measure.name != "latency"]
+    elif any(measure.name == "latency" for measure in measures) and not may_go_ahead():
+        notes.add("latency: other processes can hold it up, as we may not go ahead of them (SCHED_FIFO)")
     try:
         if any(measure.serves for measure in measures):
             compiled("load")

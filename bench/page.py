@@ -1,7 +1,8 @@
 """Results as a page for the repository: the machine, every ratio with its spread, what was to be reached, and why not.
 
 What falls short is explained by hand: `explanations.txt`, beside this file, has a section for a measure, begun by its
-name in brackets. The page takes over the sections of those measures that fall short.
+name in brackets. The page takes over the sections of those measures that fall short, and of those that are `always`
+to be explained.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from .rounds import Result
 from .table import EXPLANATION, span
 
 EXPLANATIONS = Path(__file__).with_name("explanations.txt")
+ALWAYS = ", always"  # behind the name: to be said even if it does not fall short
 PER_CPU_SECOND = (
     "Rates over sockets stand twice: against the clock, and per second of the server's own CPU time, which does not "
     "depend on who else wants the core. Server and load generator have a core each; where the generator is the "
@@ -33,7 +35,9 @@ def page(machine: Machine, results: Sequence[Result], notes: Sequence[str]) -> s
     lines += ["`bench/explanations.txt`.", ""]
     lines += [f"* {label}: {text}" for label, text in machine.lines()]
     lines += ["", EXPLANATION, *_ratios(results)]
-    lines += [*_reach(results), *_explained(results, explanations()), *_at_work(results)]
+    known = explanations()
+    lines += [*_reach(results), *_explained(results, known), *_said_always(results, known)]
+    lines += _at_work(results)
     if notes:
         lines += ["", "## Notes", "", *(f"* {note}" for note in notes)]
     return "\n".join(lines) + "\n"
@@ -116,6 +120,14 @@ def _explained(results: Sequence[Result], known: Mapping[str, str]) -> list[str]
         if short:
             lines += ["", f"### {measure}", "", *short, "", known.get(measure) or "Not explained yet."]
     return ["", "## What falls short, and why", *lines] if lines else []
+
+
+def _said_always(results: Sequence[Result], known: Mapping[str, str]) -> list[str]:
+    lines: list[str] = []
+    for measure in dict.fromkeys(result.measure for result in results):
+        if measure + ALWAYS in known:
+            lines += ["", f"### {measure}", "", known[measure + ALWAYS]]
+    return ["", "## What else is to be known", *lines] if lines else []
 
 
 def _at_work(results: Sequence[Result]) -> list[str]:

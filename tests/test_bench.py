@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
+import subprocess
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from bench import measures, table
@@ -19,13 +22,13 @@ from bench.__main__ import Notes, installed, main, possible
 from bench.certificate import NoCertificate, certificate
 from bench.chart import chart
 from bench.contenders import CONTENDERS, OURS, Contender
-from bench.cores import Cores
+from bench.cores import Cores, ahead_of_others, may_go_ahead
 from bench.document import document
 from bench.figures import Spread, digits, median, ratio, spread
 from bench.machine import look
 from bench.measures import MEASURES, PLAIN, TLS, TLS_SERVERS, YIELDERS, Measure, Row, Sizes, checked, serving
 from bench.native import NoCompiler, cache_folder, compiled
-from bench.page import explanations, page
+from bench.page import ALWAYS, explanations, page
 from bench.process import ROOT, Failed, Process, load
 from bench.prompt import Prompt
 from bench.rounds import Finding, Result, Table
@@ -204,8 +207,18 @@ def test_what_falls_short_stands_with_its_explanation(
     ]
 
 
+def test_some_explanations_are_given_though_nothing_falls_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = tmp_path / "explanations.txt"
+    written.write_text("[x, always]\nThe machine is noisy.\n\n[other, always]\nNot taken.\n")
+    monkeypatch.setattr("bench.page.explanations", lambda: explanations(written))
+    text = page(look(ANYWHERE, [OURS]), [Result("x", Row("near", "us", at_most=3), OK, ())], [])
+    assert section(text, "What else is to be known") == ["### x", "", "The machine is noisy."]
+
+
 def test_each_explanation_is_of_a_measure() -> None:
-    assert set(explanations()) <= set(MEASURES)
+    assert {name.removesuffix(ALWAYS) for name in explanations()} <= set(MEASURES)
 
 
 def test_where_nothing_falls_short_nothing_is_explained() -> None:
@@ -336,6 +349,7 @@ def test_at_a_fixed_rate_each_message_that_was_due_has_a_latency() -> None:
         seen = load(ANYWHERE, "rate", port, connections=3, size_bytes=16, seconds=0.1, limit=1000)
     assert seen["messages"] == 100
     assert 0 < seen["p50_us"] <= seen["p99_us"] <= seen["p999_us"]
+    assert 0 <= seen["held_up_s"] <= seen["seconds"]
 
 
 @contextmanager
@@ -382,6 +396,22 @@ def test_a_stall_delays_all_that_were_due_meanwhile() -> None:
         seen = load(ANYWHERE, "rate", port, connections=1, size_bytes=16, seconds=0.2, limit=500)
     assert seen["messages"] == 100
     assert seen["p50_us"] > 50_000
+
+
+@needs_c
+def test_it_is_told_how_long_others_held_the_load_generator_up() -> None:
+    with Process("c_epoll", ANYWHERE) as process:
+        port = str(process.ask(PLAIN)["port"])
+        generator = psutil.Popen(
+            [compiled("load"), "rate", port, "1", "16", "1", "500", "-1", "0"], stdout=subprocess.PIPE
+        )
+        while generator.cpu_times().user + generator.cpu_times().system < 0.02:
+            pass  # it spins as soon as it measures, and not before
+        generator.suspend()
+        threading.Event().wait(0.3)
+        generator.resume()
+        seen = json.loads(generator.communicate()[0])
+    assert 0.2 < seen["held_up_s"] < seen["seconds"]
 
 
 @needs_c
@@ -554,6 +584,43 @@ def test_what_does_not_fit_into_memory_is_left_out_and_told(monkeypatch: pytest.
     left = possible([MEASURES["memory-million"], MEASURES["hop"]], Cores(0, 1), notes)
     assert [measure.name for measure in left] == ["hop"]
     assert notes.said == ["memory-million is left out: it needs 8 GiB of memory"]
+
+
+@pytest.mark.parametrize(("held_up", "told"), [([0.0], 0), ([0.1, 0.3, 0.0], 2), ([0.5] * 3, 2)])
+def test_what_a_load_generator_saw_that_was_held_up_does_not_count(
+    held_up: list[float], told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = iter(enumerate(held_up))
+
+    def seen(*_: object, **__: object) -> dict[str, float]:
+        number, held_up_s = next(attempts)
+        return {"p50_us": number, "p99_us": 2, "p999_us": 3, "seconds": 1, "held_up_s": held_up_s}
+
+    monkeypatch.setattr("bench.measures.load", seen)
+    sample = MEASURES["latency"].take(FakeProcess(), Sizes(1, 1, 1.0), ANYWHERE)
+    assert sample == (told, 2, 3, held_up[told] * 100)
+    assert next(attempts, None) is None
+
+
+@pytest.mark.skipif(not may_go_ahead(), reason="not allowed")
+def test_whose_latency_is_measured_goes_ahead_of_others_meanwhile() -> None:
+    with Process("c_epoll", ANYWHERE) as process:
+        with ahead_of_others(process.pid):
+            assert os.sched_getscheduler(process.pid) == os.SCHED_FIFO
+        assert os.sched_getscheduler(process.pid) == os.SCHED_OTHER
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+def test_who_may_not_go_ahead_is_measured_all_the_same_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.sched_setscheduler", refused, raising=False)
+    with ahead_of_others(0):
+        pass
+    notes = Notes()
+    assert possible([MEASURES["latency"]], Cores(0, 1), notes) == [MEASURES["latency"]]
+    assert "may not go ahead of them" in notes.said[0]
 
 
 def test_latency_needs_a_core_of_its_own() -> None:

@@ -57,6 +57,7 @@ CONTENDERS = {
         Contender("trio", "trio"),
         Contender("curio", "curio"),
         Contender("c_epoll"),
+        Contender("coloop_again"),
         Contender("coloop_heap"),
         Contender("coloop_tracemalloc"),
     )

@@ -11,7 +11,9 @@
 
    At a fixed rate, a message's latency counts from the moment at which it was due, not from that at which it could
    be sent: a server that stalls delays all that were due meanwhile, and each of them is counted (no coordinated
-   omission). The loop spins, so that its own sleep is not part of the figure: it needs a core of its own. */
+   omission). The loop spins, so that its own sleep is not part of the figure: it needs a core of its own, and goes
+   ahead of all others there if it may. When it does not come round for 0.1 ms, somebody else had that core, and what
+   was late then was not the server's fault. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,7 +37,7 @@
 #endif
 
 enum { MAX_EVENTS = 1024, BUFFER_BYTES = 1 << 18, STAMP_BYTES = 8, MAX_OPENING = 256, SOURCES = 200 };
-static const double PATIENCE_S = 20;
+static const double PATIENCE_S = 20, HELD_UP_S = 1e-4;
 
 typedef struct {
     int fd;
@@ -372,17 +374,25 @@ static double percentile_us(double share) {
     return latencies[place < latency_count ? place : latency_count - 1] * 1e6;
 }
 
+static void go_ahead_of_others(void) {
+    struct sched_param least = {.sched_priority = 1};
+    sched_setscheduler(0, SCHED_FIFO, &least); /* without the right to, it goes on as it is */
+}
+
 static void run_rate(double seconds, double wanted_rate) {
     long total = (long)(seconds * wanted_rate), due = 0;
     latency_room = total;
     latencies = calloc(total, sizeof *latencies);
     if (total < 1 || !latencies) fail("nothing to send at this rate");
+    go_ahead_of_others();
     open_all();
     rate = wanted_rate;
     begin = now();
-    double give_up = begin + seconds + PATIENCE_S;
+    double give_up = begin + seconds + PATIENCE_S, before = begin, held_up_s = 0;
     while (latency_count < total) {
         double moment = now();
+        if (moment - before > HELD_UP_S) held_up_s += moment - before;
+        before = moment;
         while (due < total && begin + due / rate <= moment) {
             connection *c = &connections[due++ % count];
             c->started++;
@@ -396,9 +406,9 @@ static void run_rate(double seconds, double wanted_rate) {
     close_all();
     qsort(latencies, latency_count, sizeof *latencies, ascending);
     printf("{\"messages\": %ld, \"seconds\": %.9f, \"sent_bytes\": %ld, \"received_bytes\": %ld, "
-           "\"p50_us\": %.3f, \"p99_us\": %.3f, \"p999_us\": %.3f}\n",
+           "\"p50_us\": %.3f, \"p99_us\": %.3f, \"p999_us\": %.3f, \"held_up_s\": %.9f}\n",
            latency_count, took, total_sent_bytes, total_received_bytes, percentile_us(.5), percentile_us(.99),
-           percentile_us(.999));
+           percentile_us(.999), held_up_s);
 }
 
 static int open_now;

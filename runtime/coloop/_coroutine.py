@@ -165,11 +165,16 @@ class Coroutine(CoroutineState):
         self._scheduler.resume(self, value)
 
     def __str__(self) -> str:
-        return f"co#{self.id}"
+        return label(self.id)
 
     def __repr__(self) -> str:
         waiting_on = self.waiting_on
         return f"<co#{self.id} {self.name} {self.state}{f' on {waiting_on}' if waiting_on else ''}>"
+
+
+def label(number: int) -> str:
+    """What the coroutine with that id is called wherever one is named."""
+    return f"co#{number}"
 
 
 def default_name(fn: Callable[..., Any]) -> str:

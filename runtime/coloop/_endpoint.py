@@ -22,6 +22,7 @@ from ._address import Address, address_of, kind_of
 from ._binding import SocketFile
 from ._errors import Busy, Closed, NotRunning, Timeout, WrongThread
 from ._frames import top_site
+from ._own_tables import enter
 from ._poller import Wire
 from ._scheduler import current_scheduler
 from ._timeouts import timeout as time_limit
@@ -51,16 +52,7 @@ class Endpoint(Wire):
         role: as given.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_born_at",
-        "_file",
-        "_local",
-        "_raw",
-        "id",
-        "owner",
-        "role",
-    )
+    __slots__ = ("__weakref__",)
 
     def __init__(
         self, raw: socket.socket, role: str, local: Address | None = None, file: SocketFile | None = None
@@ -85,7 +77,7 @@ class Endpoint(Wire):
         self.id = next(_ids)
         self.owner = 0 if scheduler.running is None else scheduler.running.id
         self.role = role
-        scheduler.sockets[self.id] = self
+        enter(scheduler.sockets, self.id, self)
 
     @property
     def kind(self) -> str:

@@ -17,11 +17,13 @@ from typing import Final
 from ._address import Address, AddressLike, address_of, parse_address, resolve
 from ._binding import SocketFile, bind_failure, give_back, ipv4_first, take_address
 from ._endpoint import Endpoint
+from ._form import quick
 from ._kernel import kernel_state
 from ._poller import READ
 from ._snapshot import SocketPicture
 from ._socket import Socket
 from ._tls import TlsSocket, check_server_context
+from ._wire import closed_socket
 
 BACKLOG: Final = 1024  # at 100 four of five clients in a burst of 500 had to resend their SYN
 BUFFER_BYTES: Final = 256 * 1024  # the kernel's own limit lets one slow reader hold 4 to 26 MiB
@@ -45,26 +47,29 @@ _ONE_IS_LOST: Final = frozenset(
 
 
 class Listener(Endpoint):
-    """A socket that accepts connections; made by `listen`. `with` closes it at the end of the block.
+    """A socket that accepts connections; made by `listen`. `with` closes it at the end of the block."""
 
-    Attributes:
-        accepted: how many connections it has given out.
-    """
-
-    __slots__ = ("_tls", "accepted")
+    __slots__ = ("_tls",)
 
     def __init__(
         self, raw: socket.socket, file: SocketFile | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
         super().__init__(raw, "listener", address_of(raw.getsockname()), file)
-        self.accepted = 0
         self._tls = tls
+        self._plain = tls is None and type(raw) is socket.socket  # then the native form need not ask us
+        closed_socket(raw.family)
 
     @property
     def address(self) -> Address:
         """Where it listens, with the real port."""
         return self.local
 
+    @property
+    def accepted(self) -> int:
+        """How many connections it has given out."""
+        return self.received
+
+    @quick
     def accept(self, timeout: float | None = None) -> Socket:
         """The next connection; parks until there is one.
 
@@ -95,7 +100,7 @@ class Listener(Endpoint):
                         raise
                     continue
                 else:
-                    self.accepted += 1
+                    self.received += 1
                     return self._connection(raw, address_of(peer) if peer else None)
             self._wait(READ, "accept")
 

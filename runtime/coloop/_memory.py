@@ -22,6 +22,7 @@ from ._form import native
 from ._heap_pictures import Bookkeeping, HeapSite, HeapStack, HeapType, Held, Residue
 from ._native_ledger import NativeLedger
 from ._process import Process, process_memory
+from ._spare_room import with_spare_room
 from ._tracemalloc_ledger import TracemallocLedger
 
 if TYPE_CHECKING:
@@ -183,12 +184,25 @@ class Memory:
         """The whole heap that is counted, of the living, the dead and the rest; None below level `heap`."""
         return None if self.ledger is None else self.ledger.held()
 
-    def usage(self) -> int | None:
-        """Bytes that Python's allocators have handed out since counting began; None below level `heap`."""
-        held = self.held()
-        return None if held is None else held.total
+    def usage(self, *, real: bool = False) -> int | None:
+        """Bytes that Python's allocators have handed out since counting began; None below level `heap`.
 
-    total = usage
+        Args:
+            real: with the spare room of the allocator: all that lies in the arenas which it has taken from the system
+                for blocks up to 512 bytes, and is in no block that is in use: freed blocks, unused pools and the
+                heads of pools. CPython's own count, exact to the byte at this moment. What was freed goes
+                from the usage at once, and from here when a whole arena is given back. Larger blocks come from
+                `malloc`, whose reserve is not Python's: `process` tells it. A block is rounded up to 16 bytes; what
+                is lost by that counts nowhere. None where it cannot be told: in the pure form, with another
+                allocator (`PYTHONMALLOC=malloc`), or if somebody traced before coloop was imported.
+        """
+        held = self.held()
+        used = None if held is None else held.total
+        return with_spare_room(used) if real else used
+
+    def total(self) -> int | None:
+        """The ledger's own sum of what is handed out, in bytes; None below level `heap`."""
+        return self.usage()
 
     def held_by_coroutines(self) -> int:
         """The sum of the living accounts; 0 below level `heap`."""

@@ -11,6 +11,7 @@ from ._coroutine import Coroutine
 from ._coroutine_state import CoroutineState as CoroutineState
 from ._line import JointWait as JointWait
 from ._line import WaitQueue as WaitQueue
+from ._own_tables import enter as enter
 from ._passage import Passage as Passage
 from ._poller import EpollPoller as EpollPoller
 from ._run import current as current
@@ -74,6 +75,9 @@ def ledger_types(types: list[type], coroutine: int, /) -> list[tuple[type | None
 
 def ledger_own_thread(own: bool, /) -> None:
     """Whether this thread is the shell's own."""
+
+def spare_room() -> int | None:
+    """Bytes in the arenas of the allocator of small objects that are in no used block; None if that is another one."""
 
 def shoot(scheduler: Scheduler, coroutine: Coroutine, killed: type[BaseException]) -> bool:
     """Raise `killed` in the midst of what `coroutine` computes, from another thread.

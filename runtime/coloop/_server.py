@@ -27,6 +27,7 @@ from ._errors import Closed, TooManyCoroutines
 from ._frames import Site, calling_site
 from ._kernel import OUT_OF_RESOURCES, reason
 from ._listener import Listener, listen
+from ._own_tables import enter
 from ._scheduler import current_scheduler
 from ._socket import Socket
 from ._sync import Event
@@ -261,7 +262,7 @@ class Server:
         assert me is not None
         self.accepted += 1
         connection.owner = me.id
-        self._connections[me] = connection
+        enter(self._connections, me, connection)
         handling = False
         try:
             if isinstance(connection, TlsSocket):
@@ -279,7 +280,8 @@ class Server:
                 connection.close()  # with TLS this may take its time, until `stop` loses patience
             finally:
                 del self._connections[me]
-                self._emptied.set()
+                if not self._emptied.is_set():
+                    self._emptied.set()
 
     def _shake_hands(self, connection: TlsSocket) -> None:
         """Before the handler, which is not at fault if it fails. Clients that just leave are not told of."""

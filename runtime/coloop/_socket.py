@@ -61,7 +61,7 @@ class Socket(Endpoint):
         sent: bytes given to the kernel so far.
     """
 
-    __slots__ = ("_reset", "peer")
+    __slots__ = ()
 
     def __init__(
         self,
@@ -74,7 +74,6 @@ class Socket(Endpoint):
         super().__init__(raw, role, local, file)
         self.peer = peer
         self._plain = type(self) is Socket  # others have their own ways
-        self._reset = False
 
     # -- receiving -------------------------------------------------------------------------------
 
@@ -253,7 +252,7 @@ class Socket(Endpoint):
         if not count:
             self._meet_the_end()
             if self._read_ended is None:
-                self._read_ended = f"{BY_PEER}{self._peer_text}"
+                self._read_ended = self._how_left
         elif count < asked and self._short_is_drained:
             self._readable = False
         self.received += count
@@ -456,6 +455,7 @@ class Socket(Endpoint):
         with suppress(OSError):  # ENOTCONN: the peer ended both before we came to it
             self._raw.shutdown(_HOW[how])
 
+    @quick
     def close(self, linger: float | None = None) -> bool | None:
         """Close it; those who wait on it get `Closed`. A second time: nothing happens.
 
@@ -527,7 +527,7 @@ class Socket(Endpoint):
             self._reset = True
             return self._reset_error()
         if error.errno == errno.EPIPE:
-            self._write_ended = f"{BY_PEER}{self._peer_text}"
+            self._write_ended = self._how_left
             return told(errno.EPIPE, f"{self} was {self._write_ended}: nobody receives any more")
         return told(error.errno or errno.EIO, f"{self}: {reason(error)}{self._peer_text}")
 
@@ -581,6 +581,10 @@ class Socket(Endpoint):
             owner=self.owner,
             age_s=self.age_s,
         )
+
+    @property
+    def _how_left(self) -> str:
+        return f"{BY_PEER}{self._peer_text}"
 
     @property
     def _peer_text(self) -> str:

@@ -7,6 +7,11 @@ kernel all that is meant for the peer, fetches what the peer has sent, and asks 
 never park, so nobody can be stopped in the midst of them; what is parked for is only "try again". Reader and
 writer may wait for the same direction; the second waits until the first one's wait is over.
 
+A TLS object that is asked in vain says so by an exception, which costs as much as to seal a small message
+and to open it. So a reader that was told "nothing" asks again only when something has come (`_quiet`), and
+who may have more takes all that is there. Where there is a native core, what is usual is done in C: fetch,
+open, seal, give (`native/tls.c`).
+
 A record that was made must be sent, or the stream ends for the peer: each carries a number. So what a
 writer that was interrupted has left behind goes out with the next call.
 
@@ -40,10 +45,10 @@ from ._timeouts import timeout as time_limit
 
 HANDSHAKE_S: Final = 10.0
 FAREWELL_S: Final = 10.0  # for a peer that reads so slowly that not even the close_notify finds room
-SEND_BYTES: Final = 65536  # of plain text made into records at once; a record holds 16384
+RECORD_BYTES: Final = 16384  # of plain text, at most
+SEND_BYTES: Final = 65536  # of plain text made into records at once
 MAX_OWED_BYTES: Final = 2 * SEND_BYTES  # to a peer that makes us answer and does not read the answers
 
-_NOTHING: Final = memoryview(b"")
 _NOT_TLS: Final = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL"}
 )
@@ -64,12 +69,9 @@ class TlsSocket(Socket):
         "_agreed",
         "_deadline",
         "_fault",
-        "_incoming",
         "_line",
-        "_outgoing",
         "_said_end",
         "_stream",
-        "_unsent",
     )
 
     def __init__(
@@ -85,7 +87,6 @@ class TlsSocket(Socket):
         super().__init__(raw, role, peer, file=file)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._unsent = _NOTHING
         self._line = WaitQueue()
         self._fault: OSError | None = None
         self._deadline: float | None = None
@@ -141,11 +142,17 @@ class TlsSocket(Socket):
         with suppress(ssl.SSLWantReadError):
             self._ask(self._stream.do_handshake)
             self._agreed = self._agreed or _picture_of(self._stream)
+            self._seal = getattr(self._stream, "_sslobj", self._stream)  # which the library's hands all on to
         return self._agreed is not None
 
     # -- what Socket asks of the kernel, asked of TLS --------------------------------------------
 
     def _receive(self, n: int) -> bytes:
+        self._check_receiving()
+        self._establish()
+        return self._go_on_receiving(n)
+
+    def _go_on_receiving(self, n: int) -> bytes:
         data = self._decrypted(n)
         self._took(len(data), len(data))
         return data
@@ -157,6 +164,8 @@ class TlsSocket(Socket):
 
     def _peek(self, n: int) -> bytes:
         if not self._ahead:
+            self._check_receiving()
+            self._establish()
             data = self._decrypted(n)
             if not data:
                 self._meet_the_end()
@@ -170,14 +179,33 @@ class TlsSocket(Socket):
 
     def _decrypted(self, n: int) -> bytes:
         """What has come, uncounted; `b""` at the end of the stream, as often as it is asked for."""
-        self._check_receiving()
-        self._establish()
         while self._read_ended is None:  # a shutdown may end it meanwhile
-            with suppress(ssl.SSLWantReadError):
-                data: bytes = self._ask(self._stream.read, n)
+            data = self._open(n)
+            if data is not None:
                 return data
             self._exchange("recv")
         return b""
+
+    def _open(self, n: int) -> bytes | None:
+        """What can be opened of what has come; `b""` at the end of the stream, None if that takes more."""
+        self._check_whole()
+        parts: list[bytes] = []
+        while n > 0 and not self._quiet:
+            try:
+                part: bytes = self._ask(self._stream.read, min(n, RECORD_BYTES))
+            except ssl.SSLWantReadError:
+                self._quiet = True
+                break
+            except OSError:
+                if not parts:
+                    raise
+                break  # it is told to whoever asks next
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+            n -= len(part)
+            self._quiet = not (self._incoming.pending or self._stream.pending())
+        return b"".join(parts) if parts else None
 
     def _give(self, data: bytes | bytearray | memoryview) -> int:
         self._check_sending()
@@ -210,14 +238,21 @@ class TlsSocket(Socket):
             return call(*args)
         except ssl.SSLWantReadError:
             raise
-        except ssl.SSLZeroReturnError:
-            return b""
         except ssl.SSLError as error:
-            self._fault = self._fault_of(error)
+            self._take_down(error)
+        if self._fault is None:
+            return b""
+        raise _again(self._fault)
+
+    def _take_down(self, error: ssl.SSLError) -> None:
+        """What it means that the TLS object refuses: nothing at the end of the stream, else a fault for good."""
+        if isinstance(error, ssl.SSLZeroReturnError):
+            return
+        self._seal = None
+        self._fault = self._fault_of(error)
         with suppress(OSError):
             self._push()  # the alert that tells the peer why
         self._rouse(WRITE)
-        raise _again(self._fault)
 
     def _check_whole(self) -> None:
         if self._reset:
@@ -227,21 +262,21 @@ class TlsSocket(Socket):
 
     def _push(self) -> bool:
         """Give the kernel what it takes of the records; True if that was all."""
-        while self._unsent or self._outgoing.pending:
+        while self._unsent is not None or self._outgoing.pending:
             if not self._writable:
                 return False
-            if not self._unsent:
+            if self._unsent is None:
                 self._unsent = memoryview(self._outgoing.read())
             try:
                 count = self._raw.send(self._unsent, NO_SIGPIPE)
             except BlockingIOError:
                 self._writable = False
             except OSError as error:
-                self._unsent = _NOTHING
+                self._unsent = None
                 self._outgoing.read()
                 raise self._failure(error) from None
             else:
-                self._unsent = self._unsent[count:] or _NOTHING  # an empty slice would hold the rest
+                self._unsent = self._unsent[count:] or None  # an empty slice would hold the rest
         return True
 
     def _pull(self) -> bool:
@@ -255,6 +290,7 @@ class TlsSocket(Socket):
             return False
         except OSError as error:
             raise self._failure(error) from None
+        self._quiet = False
         if not data:
             self._incoming.write_eof()
             return True
@@ -264,7 +300,8 @@ class TlsSocket(Socket):
         return True
 
     def _owed_bytes(self) -> int:
-        return len(self._unsent) + self._outgoing.pending
+        owed: int = self._outgoing.pending
+        return owed if self._unsent is None else owed + len(self._unsent)
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -297,22 +334,25 @@ class TlsSocket(Socket):
     def _wait_for(self, directions: int, verb: str) -> None:
         """Park until one of `directions` may go on, or until whoever waits for that already has heard."""
         scheduler, me = self._scheduler, self._scheduler.running
-        waiters = {READ: self._read_waiter, WRITE: self._write_waiter}
-        wanted = [direction for direction in waiters if direction & directions]
-        free = [direction for direction in wanted if waiters[direction] is None]
-        for direction in free:
+        mine = [direction for direction in (READ, WRITE) if direction & directions & self._free()]
+        for direction in mine:
             scheduler.poller.expect(self, direction, me)
         try:
-            if free == wanted:
+            if sum(mine) == directions:
                 scheduler.park(verb, self)
             else:
                 self._line.wait(verb, self)
         finally:
-            for direction in free:  # unless it has passed to another already
+            for direction in mine:  # unless it has passed to another already
                 if me is (self._read_waiter if direction == READ else self._write_waiter):
                     scheduler.poller.withdraw(self, direction)
-            self._line.wake_all()
+            if not self._line.is_empty():
+                self._line.wake_all()
         self._check_open()
+
+    def _free(self) -> int:
+        """The directions that nobody waits for."""
+        return (READ if self._read_waiter is None else 0) | (WRITE if self._write_waiter is None else 0)
 
     # -- ending ----------------------------------------------------------------------------------
 
@@ -367,6 +407,10 @@ class TlsSocket(Socket):
             self._writable = True
 
     # -- faults ----------------------------------------------------------------------------------
+
+    def _failure(self, error: OSError) -> OSError:
+        self._seal = None
+        return super()._failure(error)
 
     def _fault_of(self, error: ssl.SSLError) -> OSError:
         """What to raise for it: the same in a line, or what it means that the stream has just ended."""

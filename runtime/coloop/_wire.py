@@ -2,15 +2,23 @@
 
 All that a read or a write looks at before it asks the kernel lies in this one object, because the native
 form of it is a C structure, whose hot path is one call into C (`native/wire.c`): try, and park when there
-is nothing. That path is for what is usual. Whatever is not (a limit of time, TLS, datagrams, an end, a
-fault, a second reader) it leaves to the Python methods, which say what is right (`_form.quick`).
+is nothing. That path is for what is usual, with TLS as without (`native/tls.c`). Whatever is not (a limit
+of time, a handshake, datagrams, an end, a fault, a second reader) it leaves to the Python methods, which say
+what is right (`_form.quick`).
+
+A connection that the native form has accepted is its descriptor and no more (`native/connection.c`): `_raw` and
+`peer` are made when somebody asks for them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import socket
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._address import Address
+    from ._binding import SocketFile
     from ._coroutine import Coroutine
     from ._scheduler import Scheduler
 
@@ -28,24 +36,47 @@ class Wire:
 
     __slots__ = (
         "_ahead",
+        "_born_at",
         "_closed_by",
         "_fd",
+        "_file",
+        "_incoming",
+        "_local",
+        "_outgoing",
         "_plain",
+        "_quiet",
+        "_raw",
         "_read_ended",
         "_read_waiter",
         "_readable",
         "_reader",
+        "_reset",
         "_scheduler",
+        "_seal",
         "_short_is_drained",
+        "_unsent",
         "_writable",
         "_write_ended",
         "_write_waiter",
         "_writer",
+        "id",
+        "owner",
+        "peer",
         "received",
+        "role",
         "sent",
     )
 
-    _scheduler: Scheduler  # of an endpoint
+    # What an endpoint adds.
+    _scheduler: Scheduler
+    _raw: socket.socket
+    _file: SocketFile | None
+    _local: Address | None
+    _born_at: float
+    id: int
+    owner: int
+    role: str
+    peer: Address | None
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -67,5 +98,30 @@ class Wire:
         # Whether its bytes are the kernel's and nothing else, and those that were read before their time.
         self._plain = False
         self._ahead = bytearray()
+        # Of one with TLS: the object that seals and opens, from the handshake on and as long as all is whole,
+        # its buffers, what the kernel did not take of the records, and whether nothing is left to be opened.
+        self._seal: Any = None
+        self._incoming: Any = None
+        self._outgoing: Any = None
+        self._unsent: memoryview | None = None
+        self._quiet = False
         self.received = 0
         self.sent = 0
+        self._reset = False  # whether the peer has torn the connection down
+
+
+def raw_socket(fd: int, family: int) -> socket.socket:
+    """The library's object for a stream socket that was accepted without one; -1 is for one that is closed."""
+    if fd < 0:
+        return closed_socket(family)
+    raw = socket.socket(family, socket.SOCK_STREAM, 0, fd)
+    raw.setblocking(False)
+    return raw
+
+
+@cache
+def closed_socket(family: int) -> socket.socket:
+    """All that are closed look the same. To make one takes a descriptor, so it is made in good time."""
+    raw = socket.socket(family, socket.SOCK_STREAM)
+    raw.close()
+    return raw

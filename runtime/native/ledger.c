@@ -222,6 +222,22 @@ native_ledger_types(PyObject *_, PyObject *const *args, Py_ssize_t count)
     return told;
 }
 
+/* table[key] = value, where the table is the runtime's own. */
+static PyObject *
+native_enter(PyObject *_, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "enter takes a table, a key and a value");
+        return NULL;
+    }
+    Account *payer = scheduler_pays();
+    int done = PyObject_SetItem(args[0], args[1], args[2]);
+    pays_again(payer);
+    if (done < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 native_ledger_own_thread(PyObject *_, PyObject *is_own)
 {
@@ -249,6 +265,7 @@ add_ledger(PyObject *module)
         {"ledger_note_all", (PyCFunction)(void (*)(void))native_ledger_note_all, METH_FASTCALL, NULL},
         {"ledger_stacks", native_ledger_stacks, METH_NOARGS, NULL},
         {"ledger_types", (PyCFunction)(void (*)(void))native_ledger_types, METH_FASTCALL, NULL},
+        {"enter", (PyCFunction)(void (*)(void))native_enter, METH_FASTCALL, NULL},
         {"ledger_own_thread", native_ledger_own_thread, METH_O, NULL},
         {NULL},
     };

@@ -37,6 +37,8 @@ load_names(void)
         {&of.closed_error, "coloop._passage", "closed_error"},
         {&of.check_seconds, "coloop._timers", "check_seconds"},
         {&of.memory, "coloop._memory", "memory"},
+        {&of.SSLError, "ssl", "SSLError"},
+        {&of.SSLWantReadError, "ssl", "SSLWantReadError"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         PyObject *module = PyImport_ImportModule(names[i].module);
@@ -228,9 +230,10 @@ PyInit__native(void)
         {&str.call_failed, "call_failed"},
     };
     static int (*const parts[])(PyObject *) = {
+        add_spare, /* before anybody hooks the allocators */
         add_constants, add_coroutine, add_timers,  add_switching, add_spawning,
         add_timing,    add_stacks,    add_line,    add_channel,   add_wire,     add_poller,
-        add_quick,     add_ledger,
+        add_quick,     add_connection, add_tls,   add_ledger,
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))

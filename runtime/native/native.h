@@ -6,6 +6,7 @@
        charging.c    who pays for what is allocated            _switching.py
        ledger*.c     what each has allocated: see ledger.h
        stacks.c      where its Python frames lie
+       spare.c       what the allocator has in reserve     _spare_room.py
        timers.c      deadlines, soonest first                  _timers.py
        timing.c      when to wake whom                         _timing.py
        graves.c      what is remembered of the dead            _snapshot.py
@@ -14,6 +15,8 @@
        arguments.c   the arguments of a call
        poller.c      which descriptors are ready               _poller.py
        wire.c        reading and writing a plain socket        _wire.py, _socket.py
+       connection.c  how one begins and ends                   _listener.py, _socket.py
+       tls.c         reading and writing a TLS stream          _tls.py
        quick.c       the usual case of a method
        module.c      what Python imports                       _native.pyi
        docs.h        what `help` says                          _switching.py
@@ -37,6 +40,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <structmember.h>
@@ -59,6 +63,7 @@ typedef struct {
     PyObject *Cancelled, *Killed, *NotRunning;
     PyObject *trimmed, *calling_site, *Site, *ours;
     PyObject *foreign, *either, *nobody, *closed_error;
+    PyObject *SSLError, *SSLWantReadError;
     PyObject *Tally, *memory, *MonotonicClock, *check_seconds;
 } Names;
 
@@ -163,6 +168,7 @@ typedef struct {
     State *running, *exposed;
     Timers *timers;
     PyObject *waker, *expirer; /* its own methods, for timers to call */
+    PyObject *sockets;
     PyObject *root, *hirer; /* greenlets */
     State *job; /* with its function */
     PyObject *job_fn, *job_args, *job_kwargs;
@@ -254,7 +260,7 @@ int add_timing(PyObject *module);
 
 PyObject *spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject *name, PyObject *limit,
                 PyObject *site);
-PyObject *switching_go(Switching *self, PyObject *args, PyObject *kwargs);
+PyObject *switching_go(Switching *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 PyObject *switching_abandon(Switching *self, PyObject *victim);
 PyObject *switching_dismiss_workers(Switching *self, PyObject *kept);
 int push_caller(Switching *self, State *caller);
@@ -307,6 +313,10 @@ int add_ledger(PyObject *module);
 
 void begin_small_stack(void);
 int add_stacks(PyObject *module);
+
+/* -- spare room */
+
+int add_spare(PyObject *module);
 
 /* -- graves */
 
@@ -368,6 +378,13 @@ typedef struct {
     PyObject *closed_by, *read_waiter, *reader, *read_ended, *ahead; /* bytes read ahead: made on demand */
     Py_ssize_t received, sent;
     PyObject *writer, *write_ended, *write_waiter;
+    char reset, bare; /* bare: it owns its descriptor itself, nobody has asked for `raw` yet */
+    sa_family_t family; /* of what was accepted in C */
+    double born_at;
+    PyObject *raw, *peer, *file, *local, *id, *owner, *role;
+    struct sockaddr_in6 from; /* of a peer whose address nobody has asked for; else its family is 0 */
+    PyObject *seal, *incoming, *outgoing, *unsent; /* of TLS, as is the next */
+    char quiet, in_pieces;
 } Wire;
 
 typedef struct Poller {
@@ -387,10 +404,32 @@ there(PyObject *object)
     return object && object != Py_None;
 }
 
+#define WIRE_BUFFER_BYTES 65536
+extern char wire_buffer[WIRE_BUFFER_BYTES]; /* everybody's, until anybody else runs */
+
 int expect(Wire *wire, int is_reading, PyObject *waiter);
 void withdraw(Wire *wire, int is_reading);
+int watch(Poller *self, Wire *wire);
+void unwatch(Wire *wire);
+Switching *usual(Wire *self);
+int take_turns(Switching *scheduler);
+int wait_for(Wire *self, Switching *scheduler, PyObject *verb, int is_reading);
+PyObject *wire_get_raw(Wire *self, void *_);
+PyObject *wire_get_peer(Wire *self, void *_);
+PyObject *wire_get_read_ended(Wire *self, void *_);
+PyObject *wire_get_closed_by(Wire *self, void *_);
+void left_by_peer(Wire *self);
 int add_poller(PyObject *module);
 int add_wire(PyObject *module);
+int add_connection(PyObject *module);
+
+/* For `tls.c`: raise what is made of an error of the kernel's; hold the lane and wait for the kernel. */
+PyObject *wire_fail(Wire *self, int number);
+int wire_wait(Wire *self, Switching *scheduler, int is_reading);
+
+PyObject *tls_recv(Wire *self, Switching *scheduler, size_t asked);
+PyObject *tls_send(Wire *self, Switching *scheduler, PyObject *data, int all);
+int add_tls(PyObject *module);
 
 /* -- quick ways: they return NotImplemented, borrowed, for what is not usual */
 
@@ -399,6 +438,8 @@ typedef PyObject *(*Way)(PyObject *self, PyObject *const *args, Py_ssize_t count
 PyObject *wire_recv(PyObject *wire, PyObject *const *args, Py_ssize_t count);
 PyObject *wire_send(PyObject *wire, PyObject *const *args, Py_ssize_t count);
 PyObject *wire_sendall(PyObject *wire, PyObject *const *args, Py_ssize_t count);
+PyObject *wire_accept(PyObject *wire, PyObject *const *args, Py_ssize_t count);
+PyObject *wire_close(PyObject *wire, PyObject *const *args, Py_ssize_t count);
 PyObject *state_join(PyObject *coroutine, PyObject *const *args, Py_ssize_t count);
 int add_quick(PyObject *module);
 

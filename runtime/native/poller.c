@@ -105,6 +105,42 @@ watches(Poller *self, Wire *wire)
     return wire->fd >= 0 && wire->fd < self->size && self->wires[wire->fd] == wire;
 }
 
+int
+watch(Poller *self, Wire *wire)
+{
+    if (wire->fd >= 0 && make_room(self, wire->fd) < 0)
+        return -1;
+    if (wire->fd >= 0 && self->wires[wire->fd]) {
+        PyObject *error = PyObject_CallFunction(watched_already, "i", wire->fd);
+        if (error)
+            PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_XDECREF(error);
+        return -1;
+    }
+    struct epoll_event event = {.events = EVERY_EDGE, .data.fd = wire->fd};
+    if (epoll_ctl(self->epoll, EPOLL_CTL_ADD, wire->fd, &event) < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    self->wires[wire->fd] = (Wire *)Py_NewRef(wire);
+    Py_XSETREF(wire->poller, (Poller *)Py_NewRef(self));
+    return 0;
+}
+
+/* Always before the descriptor is closed: a copy of it that is open elsewhere would keep it in the epoll set. */
+void
+unwatch(Wire *wire)
+{
+    Poller *self = wire->poller;
+    if (!self || !watches(self, wire))
+        return;
+    epoll_ctl(self->epoll, EPOLL_CTL_DEL, wire->fd, NULL); /* one that was closed too early has left */
+    self->wires[wire->fd] = NULL;
+    wire->poller = NULL;
+    Py_DECREF(self);
+    Py_DECREF(wire);
+}
+
 static PyObject *
 poller_register(Poller *self, PyObject *given)
 {
@@ -112,21 +148,8 @@ poller_register(Poller *self, PyObject *given)
         PyErr_Format(PyExc_TypeError, "register takes a wire, not %R", given);
         return NULL;
     }
-    Wire *wire = (Wire *)given;
-    if (wire->fd >= 0 && make_room(self, wire->fd) < 0)
+    if (watch(self, (Wire *)given) < 0)
         return NULL;
-    if (wire->fd >= 0 && self->wires[wire->fd]) {
-        PyObject *error = PyObject_CallFunction(watched_already, "i", wire->fd);
-        if (error)
-            PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-        Py_XDECREF(error);
-        return NULL;
-    }
-    struct epoll_event event = {.events = EVERY_EDGE, .data.fd = wire->fd};
-    if (epoll_ctl(self->epoll, EPOLL_CTL_ADD, wire->fd, &event) < 0)
-        return PyErr_SetFromErrno(PyExc_OSError);
-    self->wires[wire->fd] = (Wire *)Py_NewRef(wire);
-    Py_XSETREF(wire->poller, (Poller *)Py_NewRef(self));
     Py_RETURN_NONE;
 }
 
@@ -147,12 +170,8 @@ poller_forget(Poller *self, PyObject *given)
         goto failed;
     withdraw(wire, 1);
     withdraw(wire, 0);
-    if (watches(self, wire)) {
-        epoll_ctl(self->epoll, EPOLL_CTL_DEL, wire->fd, NULL); /* one that was closed too early has left */
-        self->wires[wire->fd] = NULL;
-        Py_CLEAR(wire->poller);
-        Py_DECREF(wire);
-    }
+    if (wire->poller == self)
+        unwatch(wire);
     PyObject *told = PyList_AsTuple(left);
     Py_DECREF(left);
     return told;

@@ -113,6 +113,8 @@ native_quick(PyObject *_, PyObject *method)
         {"recv", &WireType, wire_recv},
         {"send", &WireType, wire_send},
         {"sendall", &WireType, wire_sendall},
+        {"accept", &WireType, wire_accept},
+        {"close", &WireType, wire_close},
         {"join", &StateType, state_join},
     };
     PyObject *name = PyObject_GetAttrString(method, "__name__");

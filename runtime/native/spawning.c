@@ -480,17 +480,19 @@ failed:
 }
 
 PyObject *
-switching_go(Switching *self, PyObject *args, PyObject *kwargs)
+switching_go(Switching *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    static char *names[] = {"fn", "args", "kwargs", "name", "memory_limit", "spawned_at", NULL};
-    PyObject *fn, *fn_args = NULL, *fn_kwargs = NULL, *name = NULL, *limit = NULL, *site = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O!O$OOO:go", names, &fn, &PyTuple_Type, &fn_args, &fn_kwargs,
-                                     &name, &limit, &site))
+    static const char *const parameters[] = {"fn", "args", "kwargs", "name", "memory_limit", "spawned_at", NULL};
+    PyObject *given[] = {NULL, NULL, Py_None, Py_None, Py_None, Py_None};
+    if (take_arguments("go", parameters, 1, args, count, names, given) < 0)
         return NULL;
-    if (fn_kwargs == Py_None)
-        fn_kwargs = NULL;
-    PyObject *none = fn_args ? NULL : PyTuple_New(0);
-    PyObject *coroutine = spawn(self, fn, fn_args ? fn_args : none, fn_kwargs, name, limit, site);
+    if (count > 3 || (given[1] && !PyTuple_Check(given[1])) ||
+        (given[2] != Py_None && !PyDict_Check(given[2]))) {
+        PyErr_SetString(PyExc_TypeError, "go takes a function, a tuple and a dict of its arguments, the rest by name");
+        return NULL;
+    }
+    PyObject *kwargs = given[2] == Py_None ? NULL : given[2], *none = given[1] ? NULL : PyTuple_New(0);
+    PyObject *coroutine = spawn(self, given[0], given[1] ? given[1] : none, kwargs, given[3], given[4], given[5]);
     Py_XDECREF(none);
     return coroutine;
 }

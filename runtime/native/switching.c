@@ -449,7 +449,8 @@ check_thread(Switching *self, const char *what)
     what(self->dict) what(self->clock) what(self->living) what(self->unclaimed)           \
     what(self->dice) what(self->max_coroutines) what(self->memory_limit) what(self->running)                \
     what(self->exposed) what(self->root) what(self->hirer) what(self->job) what(self->job_fn)                 \
-    what(self->job_args) what(self->job_kwargs) what(self->timers) what(self->waker) what(self->expirer)
+    what(self->job_args) what(self->job_kwargs) what(self->timers) what(self->waker) what(self->expirer)    \
+    what(self->sockets)
 
 static int
 switching_traverse(Switching *self, visitproc visit, void *arg)
@@ -522,6 +523,7 @@ static PyMemberDef switching_members[] = {
     FIELD("clock", T_OBJECT, clock),
     FIELD("living", T_OBJECT, living),
     {"timers", T_OBJECT, offsetof(Switching, timers), READONLY, NULL},
+    FIELD("sockets", T_OBJECT_EX, sockets),
     FIELD("running", T_OBJECT, running),
     FIELD("exposed", T_OBJECT, exposed),
     FIELD("max_coroutines", T_OBJECT, max_coroutines),
@@ -542,7 +544,7 @@ static PyMemberDef switching_members[] = {
 };
 
 static PyMethodDef switching_methods[] = {
-    {"go", (PyCFunction)(void (*)(void))switching_go, METH_VARARGS | METH_KEYWORDS, scheduler_go_doc},
+    {"go", (PyCFunction)(void (*)(void))switching_go, METH_FASTCALL | METH_KEYWORDS, scheduler_go_doc},
     {"park", (PyCFunction)(void (*)(void))switching_park, METH_FASTCALL | METH_KEYWORDS, scheduler_park_doc},
     {"wake", (PyCFunction)(void (*)(void))switching_wake, METH_FASTCALL, scheduler_wake_doc},
     {"wake_each", (PyCFunction)switching_wake_each, METH_O, scheduler_wake_each_doc},

@@ -2,27 +2,26 @@
 
    What is here is what is usual: a plain stream, on its thread, in a coroutine, without a limit of time, with
    nobody in the way. It looks before anything has happened; what is not usual goes to the Python method, as if
-   that had been called. An end or a fault that is met on the way is told by the Python method for that. */
+   that had been called. An end or a fault that is met on the way is told by the Python method for that. Where TLS
+   lies between, `tls.c` goes on, once it has looked. */
 
 #include "native.h"
 #include <errno.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#define BUFFER_BYTES 65536
-
-/* Everybody's: what was received is a bytes object before anybody else runs. */
-static char buffer[BUFFER_BYTES];
+char wire_buffer[WIRE_BUFFER_BYTES]; /* what was received is a bytes object before anybody else runs */
 
 static PyObject *recv_verb, *send_verb, *check_open, *check_sending, *failure, *took, *wait_name;
 
 /* -- what is usual */
 
 /* The scheduler, if the running coroutine may use this now. */
-static inline Switching *
+Switching *
 usual(Wire *self)
 {
     Switching *scheduler = self->scheduler;
-    if (!self->plain || there(self->closed_by) || !scheduler || !scheduler->running ||
+    if (!(self->plain || there(self->seal)) || there(self->closed_by) || !scheduler || !scheduler->running ||
         PyThread_get_thread_ident() != scheduler->thread_id)
         return NULL;
     return scheduler;
@@ -42,7 +41,7 @@ may_write(Wire *self)
 }
 
 /* Others may get a turn here, so it comes before any check that counts. */
-static inline int
+int
 take_turns(Switching *scheduler)
 {
     PyObject *done = checkpoint(scheduler, NULL);
@@ -60,9 +59,19 @@ call_python(Wire *self, PyObject *name)
     return done ? 0 : -1;
 }
 
-/* Raise what the Python form makes of an error of the kernel's. */
+/* With a name that is always the same object: CPython keeps those by which a method was found last, one by one. */
 static PyObject *
-fail(Wire *self, int number)
+call_with(Wire *self, PyObject *name, Py_ssize_t number, PyObject *last)
+{
+    PyObject *first = PyLong_FromSsize_t(number);
+    PyObject *done = first && last ? PyObject_CallMethodObjArgs((PyObject *)self, name, first, last, NULL) : NULL;
+    Py_XDECREF(first);
+    return done;
+}
+
+/* Raise what the Python form makes of an error of the kernel's. */
+PyObject *
+wire_fail(Wire *self, int number)
 {
     errno = number;
     PyErr_SetFromErrno(PyExc_OSError);
@@ -77,36 +86,41 @@ fail(Wire *self, int number)
     return NULL;
 }
 
-/* The end of the stream, for which the Python form lets others run first. */
+/* The end of the stream: others get a turn first. */
 static PyObject *
 meet_the_end(Wire *self, Switching *scheduler, size_t asked)
 {
+    PyObject *done;
     Py_XSETREF(self->reader, Py_NewRef(scheduler->running));
-    PyObject *none = PyLong_FromLong(0), *size = PyLong_FromSize_t(asked);
-    /* A name that is made anew for each call stays in CPython's cache of attributes: 64 bytes a connection. */
-    PyObject *done = none && size ? PyObject_CallMethodObjArgs((PyObject *)self, took, none, size, NULL) : NULL;
-    Py_XDECREF(none);
-    Py_XDECREF(size);
+    if (self->reset) {
+        PyObject *bytes = PyLong_FromSize_t(asked);
+        done = call_with(self, took, 0, bytes);
+        Py_XDECREF(bytes);
+    } else
+        done = yield_now(scheduler, NULL);
     Py_CLEAR(self->reader);
     Py_XDECREF(done);
-    return done ? PyBytes_FromStringAndSize(NULL, 0) : NULL;
+    if (!done || (there(self->closed_by) && call_python(self, check_open) < 0))
+        return NULL;
+    if (!there(self->read_ended))
+        left_by_peer(self);
+    return PyBytes_FromStringAndSize(NULL, 0);
 }
 
 /* Hold the lane and park until the kernel says that it may go on; -1 also if it was closed meanwhile. */
-static int
-wait_for(Wire *self, Switching *scheduler, int is_reading)
+int
+wait_for(Wire *self, Switching *scheduler, PyObject *verb, int is_reading)
 {
     PyObject **lane = is_reading ? &self->reader : &self->writer;
-    PyObject *verb = is_reading ? recv_verb : send_verb, *woken;
+    PyObject *woken;
     PyObject *me = Py_NewRef(scheduler->running);
     Py_XSETREF(*lane, Py_NewRef(me));
     if (!self->poller) { /* another one watches it */
-        PyObject *event = PyLong_FromLong(is_reading ? 1 : 2);
-        woken = event ? PyObject_CallMethodObjArgs((PyObject *)self, wait_name, event, verb, NULL) : NULL;
-        Py_XDECREF(event);
+        woken = call_with(self, wait_name, is_reading ? 1 : 2, verb);
     } else {
         woken = expect(self, is_reading, me) < 0 ? NULL : park(scheduler, verb, (PyObject *)self, Py_None);
-        withdraw(self, is_reading);
+        if (me == (is_reading ? self->read_waiter : self->write_waiter)) /* else it has passed to another */
+            withdraw(self, is_reading);
     }
     Py_DECREF(me);
     Py_CLEAR(*lane);
@@ -116,6 +130,12 @@ wait_for(Wire *self, Switching *scheduler, int is_reading)
     return there(self->closed_by) ? call_python(self, check_open) : 0;
 }
 
+int
+wire_wait(Wire *self, Switching *scheduler, int is_reading)
+{
+    return wait_for(self, scheduler, is_reading ? recv_verb : send_verb, is_reading);
+}
+
 /* -- receiving and sending */
 
 /* How many bytes are asked for; 0 for what the Python form is to look at. */
@@ -123,12 +143,12 @@ static inline size_t
 bytes_asked(PyObject *const *args, Py_ssize_t count)
 {
     if (!count)
-        return BUFFER_BYTES;
+        return WIRE_BUFFER_BYTES;
     if (count != 1 || !PyLong_CheckExact(args[0]))
         return 0;
     int overflow;
     long n = PyLong_AsLongAndOverflow(args[0], &overflow);
-    return n >= 1 && n <= BUFFER_BYTES ? (size_t)n : 0;
+    return n >= 1 && n <= WIRE_BUFFER_BYTES ? (size_t)n : 0;
 }
 
 PyObject *
@@ -143,24 +163,26 @@ wire_recv(PyObject *wire, PyObject *const *args, Py_ssize_t count)
         return NULL;
     if (!may_read(self))
         return Py_NotImplemented;
+    if (!self->plain)
+        return there(self->seal) ? tls_recv(self, scheduler, asked) : Py_NotImplemented;
     for (;;) {
         if (self->readable) {
-            ssize_t got = recv(self->fd, buffer, asked, 0);
+            ssize_t got = recv(self->fd, wire_buffer, asked, 0);
             if (got > 0) {
                 if ((size_t)got < asked && self->short_is_drained)
                     self->readable = 0;
                 self->received += got;
-                return PyBytes_FromStringAndSize(buffer, got);
+                return PyBytes_FromStringAndSize(wire_buffer, got);
             }
             if (got == 0)
                 return meet_the_end(self, scheduler, asked);
             if (errno == EINTR)
                 continue;
             if (errno != EAGAIN)
-                return fail(self, errno);
+                return wire_fail(self, errno);
             self->readable = 0;
         }
-        if (wait_for(self, scheduler, 1) < 0)
+        if (wire_wait(self, scheduler, 1) < 0)
             return NULL;
     }
 }
@@ -185,12 +207,12 @@ give(Wire *self, Switching *scheduler, PyObject *data, int all)
             if (errno == EINTR)
                 continue;
             if (errno != EAGAIN) {
-                fail(self, errno);
+                wire_fail(self, errno);
                 return -1;
             }
             self->writable = 0;
         }
-        if (wait_for(self, scheduler, 0) < 0)
+        if (wire_wait(self, scheduler, 0) < 0)
             return -1;
     }
 }
@@ -206,6 +228,8 @@ write_to(Wire *self, PyObject *const *args, Py_ssize_t count, int all)
         return NULL;
     if (!may_write(self))
         return Py_NotImplemented;
+    if (!self->plain)
+        return tls_send(self, scheduler, args[0], all);
     Py_ssize_t done = give(self, scheduler, args[0], all);
     if (done < 0)
         return NULL;
@@ -239,7 +263,8 @@ wire_init(Wire *self, PyObject *args, PyObject *kwargs)
 #define WIRE_OBJECTS(what)                                                                        \
     what(self->scheduler) what(self->poller) what(self->read_waiter) what(self->write_waiter)     \
     what(self->reader) what(self->writer) what(self->closed_by) what(self->read_ended)            \
-    what(self->write_ended) what(self->ahead)
+    what(self->write_ended) what(self->ahead) what(self->raw) what(self->peer) what(self->file)   \
+    what(self->local) what(self->seal) what(self->incoming) what(self->outgoing) what(self->unsent)
 
 static int
 wire_traverse(Wire *self, visitproc visit, void *arg)
@@ -260,6 +285,11 @@ wire_dealloc(Wire *self)
 {
     PyObject_GC_UnTrack(self);
     wire_clear(self);
+    Py_CLEAR(self->id);
+    Py_CLEAR(self->owner);
+    Py_CLEAR(self->role);
+    if (self->bare && self->fd >= 0)
+        close(self->fd);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -303,7 +333,41 @@ wire_set_ahead(Wire *self, PyObject *given, void *_)
     return 0;
 }
 
+static int
+wire_set_raw(Wire *self, PyObject *given, void *_)
+{
+    self->bare = 0;
+    Py_XSETREF(self->raw, Py_XNewRef(given));
+    return 0;
+}
+
+static int
+wire_set_peer(Wire *self, PyObject *given, void *_)
+{
+    self->from.sin6_family = 0;
+    Py_XSETREF(self->peer, Py_XNewRef(given));
+    return 0;
+}
+
+static int
+wire_set_read_ended(Wire *self, PyObject *given, void *_)
+{
+    Py_XSETREF(self->read_ended, Py_XNewRef(given));
+    return 0;
+}
+
+static int
+wire_set_closed_by(Wire *self, PyObject *given, void *_)
+{
+    Py_XSETREF(self->closed_by, Py_XNewRef(given));
+    return 0;
+}
+
 static PyGetSetDef wire_getset[] = {
+    {"_raw", (getter)wire_get_raw, (setter)wire_set_raw, NULL, NULL},
+    {"peer", (getter)wire_get_peer, (setter)wire_set_peer, NULL, NULL},
+    {"_closed_by", (getter)wire_get_closed_by, (setter)wire_set_closed_by, NULL, NULL},
+    {"_read_ended", (getter)wire_get_read_ended, (setter)wire_set_read_ended, NULL, NULL},
     {"_ahead", (getter)wire_get_ahead, (setter)wire_set_ahead, NULL, NULL},
     {"_scheduler", (getter)wire_get_scheduler, (setter)wire_set_scheduler, NULL, NULL},
     {NULL},
@@ -321,11 +385,21 @@ static PyMemberDef wire_members[] = {
     FIELD("_write_waiter", T_OBJECT, write_waiter),
     FIELD("_reader", T_OBJECT, reader),
     FIELD("_writer", T_OBJECT, writer),
-    FIELD("_closed_by", T_OBJECT, closed_by),
-    FIELD("_read_ended", T_OBJECT, read_ended),
     FIELD("_write_ended", T_OBJECT, write_ended),
+    FIELD("_seal", T_OBJECT, seal),
+    FIELD("_incoming", T_OBJECT, incoming),
+    FIELD("_outgoing", T_OBJECT, outgoing),
+    FIELD("_unsent", T_OBJECT, unsent),
+    FIELD("_quiet", T_BOOL, quiet),
     FIELD("received", T_PYSSIZET, received),
     FIELD("sent", T_PYSSIZET, sent),
+    FIELD("_reset", T_BOOL, reset),
+    FIELD("_born_at", T_DOUBLE, born_at),
+    FIELD("_file", T_OBJECT_EX, file),
+    FIELD("_local", T_OBJECT_EX, local),
+    FIELD("id", T_OBJECT_EX, id),
+    FIELD("owner", T_OBJECT_EX, owner),
+    FIELD("role", T_OBJECT_EX, role),
     {NULL},
 };
 
@@ -352,7 +426,8 @@ add_wire(PyObject *module)
         const char *text;
     } strings[] = {
         {&recv_verb, "recv"}, {&send_verb, "send"}, {&check_open, "_check_open"},
-        {&check_sending, "_check_sending"}, {&failure, "_failure"}, {&took, "_took"}, {&wait_name, "_wait"},
+        {&check_sending, "_check_sending"}, {&failure, "_failure"}, {&took, "_took"},
+        {&wait_name, "_wait"},
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(strings); i++)
         if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))

@@ -112,7 +112,7 @@ SIGNATURES = {
     "call_soon_threadsafe": "fn, *args",
     "memory.set_level": "level, *, exact=False",
     "memory.level": "",
-    "memory.usage": "",
+    "memory.usage": "*, real=False",
     "memory.process": "",
     "memory.total": "",
     "memory.residues": "",

@@ -97,6 +97,81 @@ def test_accepted_connections_inherit_what_they_need() -> None:
         assert server._raw.getblocking() is False
 
 
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_closed_connection_still_says_what_it_was(tmp_path: Path, kind: str) -> None:
+    """Also if nobody has asked before."""
+    with (
+        listen(":0" if kind == "tcp" else f"unix:{tmp_path}/s") as listener,
+        connect(listener.address) as client,
+    ):
+        server = listener.accept()
+        server.close()
+        assert server.peer == (client.local if kind == "tcp" else None)
+        assert (server.fileno(), server.kind, server.role) == (-1, kind, "server")
+        assert server.state == server.info().state == "closed"
+        assert str(server.local) == "?:0"
+        assert repr(server).startswith(f"<Socket#{server.id} {kind} ")
+        assert client.recv() == b""
+
+
+@pytest.mark.parametrize("looked_into", [False, True])
+def test_a_connection_is_closed_once_and_its_number_is_free(looked_into: bool) -> None:
+    before = open_descriptors()
+    with listen(":0") as listener, connect(listener.address) as client:
+        with_client = open_descriptors()
+        server = listener.accept()
+        number = server._fd
+        if looked_into:
+            assert server._raw.fileno() == number
+            assert server._raw.gettimeout() == 0
+            assert server._raw is server._raw
+        server.close()
+        server.close()
+        server.abandon()
+        assert open_descriptors() == with_client
+        with listener, connect(listener.address), listener.accept() as next_one:
+            assert next_one._fd >= 0
+            server.abandon()
+            client.close()
+            assert next_one.state == "open"
+            assert os.fstat(next_one._fd)
+    assert open_descriptors() == before
+
+
+def test_what_nobody_has_closed_goes_with_the_scheduler() -> None:
+    """Also where nobody has looked into it; the fixture counts the descriptors."""
+    with listen(":0") as listener:
+        client = connect(listener.address)
+        server = listener.accept()
+        assert {client.id, server.id} <= set(coloop.current_scheduler().sockets)
+
+
+def test_no_time_at_all_is_no_limit(fails: Any) -> None:
+    with listen(":0") as listener:
+        first, second = coloop.go(listener.accept, None), fails(listener.accept)
+        assert isinstance(second.result(), coloop.Busy)
+        with connect(listener.address), first.result():
+            assert listener.accepted == 1
+
+
+@pytest.mark.parametrize("woken_first", [False, True])
+def test_who_is_woken_and_cancelled_at_once_loses_no_caller(woken_first: bool) -> None:
+    """Who was woken first owns the connection; who was cancelled first leaves it to the next."""
+    scheduler = coloop.current_scheduler()
+    with listen(":0") as listener:
+        acceptor = coloop.go(listener.accept)
+        if not woken_first:
+            acceptor.cancel()
+        with socket.create_connection((listener.address.host, listener.address.port)) as client:
+            scheduler.wake_each(scheduler.poller.poll(1.0))
+            acceptor.cancel()
+            acceptor.join()
+            assert acceptor.state == ("done" if woken_first else "cancelled")
+            with acceptor.result() if woken_first else listener.accept() as server:
+                assert str(server.peer) == "{}:{}".format(*client.getsockname())
+        assert listener.accepted == 1
+
+
 def test_a_picture_of_a_listener() -> None:
     with listen(":0") as listener:
         acceptor = coloop.go(listener.accept)
@@ -242,6 +317,19 @@ def test_a_unix_socket_serves_and_takes_its_file_along(tmp_path: Path) -> None:
         server.close()
         assert path.exists()
     assert not path.exists()
+
+
+def test_a_caller_may_have_a_name_too(tmp_path: Path) -> None:
+    names = [f"{tmp_path}/caller", f"{tmp_path}/" + "x" * (107 - len(f"{tmp_path}/"))]
+    if sys.platform == "linux":
+        names += [f"\0coloop-{os.getpid()}-caller", "\0a\0b"]
+    with listen(f"unix:{tmp_path}/s") as listener:
+        for name in names:
+            with socket.socket(socket.AF_UNIX) as caller:
+                caller.bind(name)
+                caller.connect(f"{tmp_path}/s")
+                with listener.accept() as server:
+                    assert server.peer == Address(path=name.replace("\0", "@", 1))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract names")

@@ -46,6 +46,7 @@ HEADER_BYTES = sys.getsizeof(b"")
 def heap() -> Iterator[None]:
     memory.set_level("heap")
     yield
+    gc.enable()
     memory.set_level("counts")
 
 
@@ -92,6 +93,7 @@ def hold_three(size: int) -> None:
 @coroutine
 @pytest.mark.parametrize("count", [1, 10, 1000])
 def test_what_each_allocates_is_on_its_account_to_the_byte_however_they_interleave(count: int) -> None:
+    gc.disable()  # what is called at a collection, as Hypothesis does, would make objects on whoever's account
     children = [go(hold_three, 17 + 17 * i) for i in range(count)]
     while any(child.waiting_on != "suspend" for child in children):
         yield_now()
@@ -288,6 +290,24 @@ def test_the_scheduler_s_own_work_is_on_nobody_s_account() -> None:
     del crowd, child
     gc.collect()
     assert held().dead == 0
+
+
+@coroutine
+def test_a_server_s_tables_are_on_nobody_s_account() -> None:
+    def chat(connection: coloop.Socket) -> None:
+        while connection.recv():
+            pass
+
+    server = coloop.serve("127.0.0.1:0", chat)
+    coloop.connect(server.address).close()  # what is made once
+    clients = [coloop.connect(server.address) for _ in range(300)]
+    sleep(0.01)
+    conversing = [co for co in coloop.current_scheduler().living.values() if "/" in co.name]
+    assert len(conversing) == 300
+    assert max(heap_of(each) for each in conversing) < 2_000
+    for client in clients:
+        client.close()
+    server.stop()
 
 
 @coroutine

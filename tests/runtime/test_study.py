@@ -374,7 +374,7 @@ def test_an_error_of_the_system_is_its_number_and_a_warning(
         raise OSError(24, "Too many open files")
 
     serv = Server("127.0.0.1", 0)
-    monkeypatch.setattr("coloop._listener.Listener._accept", lambda self: refuse())
+    monkeypatch.setattr("coloop._listener.Listener.accept", lambda self: refuse())
     assert serv.accept() is False
     assert (serv.errCode, serv.errMsg) == (24, "Too many open files")
     assert observer.warnings == ["accept error: [Errno 24] Too many open files"]

@@ -817,6 +817,7 @@ coloop.run(main)
 """
 
 
+@pytest.mark.timeout(900)  # in pure Python, on a machine that has other things to do, it takes minutes
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here")
 def test_a_million_coroutines_leave_less_than_a_mebibyte() -> None:
     path = os.pathsep.join(sys.path)

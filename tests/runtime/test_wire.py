@@ -235,19 +235,27 @@ def test_only_a_socket_itself_is_plain(closing: list[Any]) -> None:
     assert [item._plain for item in (pair[0], theirs, datagram)] == [True, False, False]
 
 
-@pytest.mark.parametrize("name", ["recv", "send", "sendall"])
-def test_a_quick_method_looks_like_any_other(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("recv", ["n", "timeout"]),
+        ("send", ["data", "timeout"]),
+        ("sendall", ["data", "timeout"]),
+        ("close", ["linger"]),
+    ],
+)
+def test_a_quick_method_looks_like_any_other(name: str, parameters: list[str]) -> None:
     method = getattr(Socket, name)
     assert method.__name__ == name
     assert method.__qualname__ == f"Socket.{name}"
     assert method.__module__ == "coloop._socket"
-    assert "Raises:" in inspect.getdoc(method)
+    assert "Returns:" in inspect.getdoc(method) or "Raises:" in inspect.getdoc(method)
     assert inspect.isroutine(method)
-    assert [*inspect.signature(method).parameters] == ["self", "n" if name == "recv" else "data", "timeout"]
+    assert [*inspect.signature(method).parameters] == ["self", *parameters]
     assert repr(method).startswith(f"<function Socket.{name} at ")
     ours, theirs = socket_pair()
     bound = getattr(ours, name)
-    assert [*inspect.signature(bound).parameters] == ["n" if name == "recv" else "data", "timeout"]
+    assert [*inspect.signature(bound).parameters] == parameters
     assert bound.__self__ is ours
     ours.close()
     theirs.close()
@@ -259,8 +267,30 @@ def test_a_wire_is_worth_a_try_and_nobody_s() -> None:
     assert (wire._reader, wire._writer, wire._read_waiter, wire._write_waiter) == (None,) * 4
     assert (wire._closed_by, wire._read_ended, wire._write_ended) == (None,) * 3
     assert (wire._ahead, wire.received, wire.sent) == (b"", 0, 0)
+    assert (wire._seal, wire._incoming, wire._outgoing, wire._unsent, wire._quiet) == (None,) * 4 + (False,)
     with pytest.raises(AttributeError):
         wire._scheduler
+
+
+def test_who_has_closed_it_is_said_to_whoever_comes_later() -> None:
+    ours, theirs = tcp_pair()
+    closer = coloop.go(ours.close)
+    for use in (ours.recv, ours.peek):
+        with pytest.raises(coloop.Closed, match=rf"^{ours} was closed by {closer}$"):
+            use()
+    theirs.close()
+
+
+def test_the_end_of_a_stream_is_told_with_the_peer_s_name() -> None:
+    ours, theirs = tcp_pair()
+    theirs.close()
+    assert ours.recv() == b""
+    assert (ours.state, ours.peer_gone) == ("closed by peer", True)
+    with pytest.raises(coloop.Closed, match=rf"{ours} was closed by peer {ours.peer}: there is nothing more"):
+        ours.recv()
+    ours.close()
+    assert ours.peer_gone
+    assert ours.state == "closed"
 
 
 def test_a_closed_socket_is_held_by_nobody() -> None:
