@@ -8,6 +8,7 @@ more exactly has the coroutines watched for a while, with a full collection at e
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -67,22 +68,27 @@ class Watch:
         self._looker = Looker(shell)
         self._now = now
         self._earned_at = -math.inf
+        self._glancing = threading.Lock()
         self.history = History()
 
     def glance(self) -> None:
         """Look in passing, if it is time to; from any thread."""
-        begin = self._now()
-        if begin < self._earned_at or not memory.traces_heap():
+        if not self._glancing.acquire(blocking=False):  # another thread is at it
             return
         try:
-            if len(self._shell.scheduler.living) > MAX_GLANCED:
-                return
-            self.history.add(self._looker.glance())
+            self._glance()
         except NotRunning:
             return
-        took_s = self._now() - begin
-        if len(self._shell.scheduler.living) > FREE_COROUTINES:
-            self._earned_at = begin + EARNED * took_s
+        finally:
+            self._glancing.release()
+
+    def _glance(self) -> None:
+        begin, living = self._now(), len(self._shell.scheduler.living)
+        if begin < self._earned_at or living > MAX_GLANCED or not memory.traces_heap():
+            return
+        self.history.add(self._looker.glance())
+        if living > FREE_COROUTINES:
+            self._earned_at = begin + EARNED * (self._now() - begin)
 
     def look(self) -> Look:
         """One look, behind a full collection; in a coroutine."""
