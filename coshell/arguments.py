@@ -81,7 +81,11 @@ def run_options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--set", action="append", type=_pair, default=[], metavar="K=V", help="a setting")
     parser.add_argument(
-        "--deny", action="append", default=[], metavar="LINT", help="fail if this lint finds something"
+        "--deny",
+        action="append",
+        default=[],
+        metavar="LINT",
+        help="fail with 3 if this lint finds something, or leak a leak",
     )
     parser.add_argument(
         "--report", type=Path, metavar="PAGE.html", help="write a page: timeline, leaks, claims, flame graph"

@@ -52,7 +52,7 @@ in_charge: Final = contextvars.ContextVar[str | None]("coshell_plugin", default=
 # What a row of `ps` consists of already; some of it has another name in the table than in `--json`.
 _ROW_KEYS: Final = (*(entry.name for entry in fields(Row)), "label", "doing", "warnings")
 
-_LINT_NAMES: Final = (*(lint.name for lint in BUILT_IN), HeapGrowing.name)
+_LINT_NAMES: Final = (*(lint.name for lint in BUILT_IN), HeapGrowing.name, "leak")
 _WORD: Final = re.compile(r"[A-Za-z][\w-]*")
 
 Directive = Callable[[Shell, str], Any]

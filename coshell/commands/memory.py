@@ -19,6 +19,7 @@ from coshell.values import Bytes, Count
 if TYPE_CHECKING:
     from coshell.shell import Shell
 
+MAX_BIRTHS: Final = 10
 MAX_SURVEYED: Final = 10_000  # coroutines; a look at so many takes about a third of a second
 
 
@@ -46,43 +47,58 @@ class Collected:
         uncollectable: those of them that could not be freed.
         freed: bytes; None below level `heap`.
         by_coroutine: how much of it was on which coroutine's account, as far as the ledger can tell.
-        unknown: the rest: of the dead, of nobody, or the ledger cannot tell.
+        by_birth: how much the dead had left, by where they were born; nothing without the native ledger.
+        unknown: the rest: of nobody, of those too many to look at, or the ledger cannot tell.
     """
 
     objects: Count
     uncollectable: Count
     freed: Bytes | None
     by_coroutine: Mapping[str, Bytes]
+    by_birth: Mapping[str, Bytes]
     unknown: Bytes | None
 
 
 def collect(shell: Shell) -> Collected:
     """Collect garbage now."""
-    before = shell.snapshot()
+    before, left = shell.snapshot(MAX_SURVEYED), _left_by_birth()
     uncollectable_before = len(gc.garbage)
     traced_before = memory.total()
     objects = gc.collect()
     traced_after = memory.total()
     uncollectable = len(gc.garbage) - uncollectable_before
     if traced_before is None or traced_after is None:
-        return Collected(Count(objects), Count(uncollectable), None, {}, None)
+        return Collected(Count(objects), Count(uncollectable), None, {}, {}, None)
     freed = traced_before - traced_after
-    shares = _shares(before, shell.snapshot())
-    return Collected(
-        Count(objects), Count(uncollectable), Bytes(freed), shares, Bytes(freed - sum(shares.values()))
-    )
+    shares = _shares(before, shell.snapshot(MAX_SURVEYED))
+    births = _shrunk(left, _left_by_birth())
+    known = sum(shares.values()) + sum(births.values())
+    return Collected(Count(objects), Count(uncollectable), Bytes(freed), shares, births, Bytes(freed - known))
+
+
+def _left_by_birth() -> dict[str, int]:
+    """What the dead have left; without the native ledger what is freed is not taken from that."""
+    return {residue.site: residue.heap_bytes for residue in memory.residues()} if memory.exact else {}
+
+
+def _shrunk(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, Bytes]:
+    """Who holds less than before, and how much; most first."""
+    lost = {name: Bytes(size - after.get(name, 0)) for name, size in before.items()}
+    return {name: lost[name] for name in sorted(lost, key=lambda name: -lost[name]) if lost[name] > 0}
 
 
 def _shares(before: Snapshot, after: Snapshot) -> dict[str, Bytes]:
     """Whose heap has shrunk; the coroutine that collects is left out, as it may be credited for others'."""
     me = coloop.current()
-    had = {picture.id: picture.heap_bytes or 0 for picture in before.coroutines}
-    shrunk = {
-        f"co#{picture.id} {picture.name}": Bytes(had.get(picture.id, 0) - (picture.heap_bytes or 0))
-        for picture in after.coroutines
-        if me is None or picture.id != me.id
-    }
-    return {name: size for name, size in shrunk.items() if size > 0}
+    had, have = (
+        {
+            f"co#{one.id} {one.name}": one.heap_bytes or 0
+            for one in picture.coroutines
+            if me is None or one.id != me.id
+        }
+        for picture in (before, after)
+    )
+    return _shrunk({name: size for name, size in had.items() if name in have}, have)
 
 
 def _gc_lines(value: Collected, _: int) -> list[str]:
@@ -93,8 +109,17 @@ def _gc_lines(value: Collected, _: int) -> list[str]:
         ]
     lines = [f"ok  {plural(value.objects, 'object')} collected, {value.freed} freed{stuck}"]
     lines += [printable(f"  {size}  {name}", keep="") for name, size in value.by_coroutine.items()]
-    if value.by_coroutine and value.unknown:
-        lines.append(f"  {value.unknown}  of the dead, of nobody, or the ledger cannot tell")
+    lines += [
+        printable(f"  {size}  the dead of {site}", keep="")
+        for site, size in list(value.by_birth.items())[:MAX_BIRTHS]
+    ]
+    if len(lines) > 1 and value.unknown:
+        whose = (
+            "of nobody, or too little to be told"
+            if memory.exact
+            else "of the dead, of nobody, or the ledger cannot tell"
+        )
+        lines.append(f"  {value.unknown}  {whose}")
     return lines
 
 

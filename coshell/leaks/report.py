@@ -90,7 +90,7 @@ class Leak:
         place = self.site.partition(" in ")[0]
         if place == f"go {self.function}()":
             return place
-        return f"{self.function or '?'} ({place})" if place else self.function or "-"
+        return f"{self.function} ({place})" if place and self.function else place or self.function or "-"
 
     @property
     def grew(self) -> str:
@@ -217,7 +217,7 @@ class Leaks(Listing[Leak]):
             return []
         last, lines = self.seen[-1], []
         if self.leaked:
-            named = [one for one in self._suspects if one.held_by or one.dead]
+            named = [one for one in self._suspects if one.held_by]
             lines += [printable(f"grew: {_suspect_text(one)}", keep="") for one in named[:3]]
         collected = [look for look in self.seen if look.collected]
         if last.total_bytes is None:
@@ -243,11 +243,10 @@ def _wrapped(lines: Iterable[str], width: int) -> list[str]:
 
 
 def _suspect_text(suspect: Suspect) -> str:
-    who = suspect.held_by or "held by nobody that has a name"
     dead = (
         f", of which {suspect.dead} are {suspect.what} of coroutines that have ended" if suspect.dead else ""
     )
-    return f"{who}  {suspect.kind}, {suspect.items:,} items, {suspect.grown:,} of them new{dead}"
+    return f"{suspect.held_by}  {suspect.kind}, {suspect.items:,} items, {suspect.grown:,} of them new{dead}"
 
 
 def records(judged: Iterable[Judged], looks: Sequence[Look], suspects: Sequence[Suspect] = ()) -> list[Leak]:
@@ -261,7 +260,8 @@ def records(judged: Iterable[Judged], looks: Sequence[Look], suspects: Sequence[
         suspect = holders.get(guilty.index(one)) if one in guilty else None
         made.append(_record(one, looks, suspect, _allocated(one, guilty, rising)))
     known = list(holders.values())
-    made += [_kept_dead(one, judged) for one in suspects if one.dead and one not in known]
+    # What has no name is the runtime's own: its sockets have numbers, too.
+    made += [_kept_dead(one, judged) for one in suspects if one.dead and one.held_by and one not in known]
     return sorted(made, key=lambda leak: VERDICTS.index(leak.verdict))
 
 
@@ -343,8 +343,7 @@ def _refs(held_by: str) -> list[str]:
 
 
 def _held(suspect: Suspect) -> str:
-    who = suspect.held_by or f"a {suspect.kind} without a name"
-    return f"{who}  {suspect.kind}, {suspect.items:,} items"
+    return f"{suspect.held_by}  {suspect.kind}, {suspect.items:,} items"
 
 
 def _holders(guilty: Sequence[Judged], suspects: Sequence[Suspect]) -> dict[int, Suspect]:
@@ -399,15 +398,14 @@ def _kept_dead(suspect: Suspect, judged: Sequence[Judged]) -> Leak:
     """A container of dead coroutines is a verdict of its own."""
     one = next((each for each in judged if each.verdict == LEAK and each.line is not None), None)
     line = None if one is None else one.line
-    held = suspect.held_by or f"a {suspect.kind} without a name"
     return Leak(
         verdict=LEAK, kind="keys", function=line.function if line else "", site=line.site if line else "",
         first=line.first_id if line else 0, live=Count(line.live if line else 0),
         finished=Count(one.finished if one else 0), heap=Bytes(0), growth=None, things=Count(suspect.dead),
         times=2, repeats=2, slope=0.0, r2=None, confidence=None, per_finished=None, freed=None, exact=True,
         allocated_at=None, held_by=_held(suspect),
-        because=f"{suspect.dead:,} {suspect.what} of coroutines that have ended are kept in {held}",
-        next=tuple(_refs(held)),
+        because=f"{suspect.dead:,} {suspect.what} of coroutines that have ended are kept in {suspect.held_by}",
+        next=tuple(_refs(suspect.held_by)),
     )  # fmt: skip
 
 

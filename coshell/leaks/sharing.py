@@ -36,6 +36,7 @@ def shared(looks: Sequence[Look], left_out: Collection[str] = ()) -> list[Look]:
     for before, after in pairwise(looks):
         living = _changed(before, after, left_out, "live_bytes")
         dead = _changed(before, after, left_out, "residue_bytes")
+        _move_to_the_dead(living, dead)
         astray = _astray(before, after, [*living.values(), *dead.values()])
         handles = HANDLE_BYTES * max(0, after.finished - before.finished)
         living, dead = +living, +dead
@@ -67,6 +68,14 @@ def _changed(before: Look, after: Look, left_out: Collection[str], of: str) -> C
             if site not in left_out
         }
     )
+
+
+def _move_to_the_dead(living: Counter[str], dead: Counter[str]) -> None:
+    """What the living of a place had when they ended is among what its dead have left: no credit to anybody."""
+    for site, change in living.items():
+        moved = min(max(0, -change), max(0, dead[site]))
+        living[site] += moved
+        dead[site] -= moved
 
 
 def _astray(before: Look, after: Look, changes: Sequence[int]) -> int:

@@ -295,7 +295,9 @@ def _connections(looks: Sequence[Look]) -> list[Judged]:
         seconds = looks[-1].at_s - looks[0].at_s
         told = f"{count:,} connections of {owner} are open, nobody reads or writes there, and ever more are"
         slope = found.growth / seconds if seconds > 0 else 0.0
-        judged.append(Judged(LEAK, "connections", "", None, found, found.growth, 0, None, slope, None, told))
+        judged.append(
+            Judged(LEAK, "connections", owner, None, found, found.growth, 0, None, slope, None, told)
+        )
     return judged
 
 

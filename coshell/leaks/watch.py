@@ -1,13 +1,14 @@
 """Somebody has to have looked before: in passing after every line, at the prompt twice a second, or for a while now.
 
-A glance is cheap, but not free: with a hundred thousand coroutines it takes a tenth of a second. Then it is left
-out as long as the last one's cost has not been earned, and what it remembers is bounded. Who wants to know
+A glance is cheap, but not free: with twenty thousand coroutines it takes some hundredths of a second. Then it is
+left out as long as the last one's cost has not been earned, and what it remembers is bounded. Who wants to know
 more exactly has the coroutines watched for a while, with a full collection at every look.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -30,6 +31,7 @@ LOOKS: Final = 12
 USUAL_WINDOW_S: Final = 10.0
 LEAST_PAUSE_S: Final = 0.001  # where looking takes longer than the time between two looks
 FREE_COROUTINES: Final = 1000  # so few are glanced at in a millisecond, whenever there is an occasion
+MAX_GLANCED: Final = 20_000  # more would make all others wait for longer than anybody wants who has not asked
 EARNED: Final = 20  # of more than that a glance may take so small a part of the time
 OWN_PLACES: Final = ("bridge.py:",)
 
@@ -66,20 +68,27 @@ class Watch:
         self._looker = Looker(shell)
         self._now = now
         self._earned_at = -math.inf
+        self._glancing = threading.Lock()
         self.history = History()
 
     def glance(self) -> None:
         """Look in passing, if it is time to; from any thread."""
-        begin = self._now()
-        if begin < self._earned_at or not memory.traces_heap():
+        if not self._glancing.acquire(blocking=False):  # another thread is at it
             return
         try:
-            self.history.add(self._looker.glance())
+            self._glance()
         except NotRunning:
             return
-        took_s = self._now() - begin
-        if len(self._shell.scheduler.living) > FREE_COROUTINES:
-            self._earned_at = begin + EARNED * took_s
+        finally:
+            self._glancing.release()
+
+    def _glance(self) -> None:
+        begin, living = self._now(), len(self._shell.scheduler.living)
+        if begin < self._earned_at or living > MAX_GLANCED or not memory.traces_heap():
+            return
+        self.history.add(self._looker.glance())
+        if living > FREE_COROUTINES:
+            self._earned_at = begin + EARNED * (self._now() - begin)
 
     def look(self) -> Look:
         """One look, behind a full collection; in a coroutine."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from ._coroutine_state import WAITING
 from ._errors import NotRunning
@@ -23,6 +24,8 @@ from ._stuck import FROM_OUTSIDE
 if TYPE_CHECKING:
     from ._coroutine import Coroutine
     from ._scheduler import Scheduler
+
+T = TypeVar("T")
 
 NUMBER_AT_END: Final = re.compile(
     r"/c\d+$|(?<=[^\W\d])\d+$"
@@ -94,7 +97,7 @@ def spawn_sites() -> tuple[SpawnSite, ...]:
         kept = born.setdefault(residue.site, _Born())
         kept.finished += residue.coroutines
         kept.residue_bytes += residue.heap_bytes
-        blocks = getattr(residue, "heap_blocks", None)
+        blocks = residue.heap_blocks
         kept.blocks = blocks if kept.blocks is None or blocks is None else kept.blocks + blocks
     _name_the_dead(born)
     lines = (_line(site, kept, ages.get(site, 0.0), traced=traced) for site, kept in born.items())
@@ -136,18 +139,28 @@ def _merge(kept: _Born, found: _Born) -> None:
 
 def _asked(scheduler: Scheduler) -> dict[str, _Born]:
     """What lives of each place, read between two switches; from afar, if the scheduler does not come to it."""
-    if threading.get_ident() == scheduler.thread_id:
+
+    def near() -> dict[str, _Born]:
         if scheduler.running is not None:
             scheduler.settle()
         return _counted(scheduler, scheduler.living.values())
+
+    found = _on_its_thread(scheduler, near)
+    return _counted(scheduler, _steady_list(scheduler.living)) if found is None else found
+
+
+def _on_its_thread(scheduler: Scheduler, question: Callable[[], T]) -> T | None:
+    """The answer to a question that only the scheduler's own thread can give; None if it does not come to it."""
+    if scheduler.over or threading.get_ident() == scheduler.thread_id:
+        return question()
     asked_at = perf_counter()
-    answers: list[dict[str, _Born]] = []
+    answers: list[T] = []
     answered = threading.Event()
 
     def answer() -> None:
         try:
             if perf_counter() - asked_at < STALE_QUESTION_S:
-                answers.append(_counted(scheduler, scheduler.living.values()))
+                answers.append(question())
         finally:
             answered.set()
 
@@ -156,8 +169,8 @@ def _asked(scheduler: Scheduler) -> dict[str, _Born]:
         while not answered.wait(PATIENCE_S) and _is_at_work(scheduler):
             pass
     except NotRunning:
-        return {}
-    return answers[0] if answers else _counted(scheduler, _steady_list(scheduler.living))
+        return None
+    return answers[0] if answers else None
 
 
 def _counted(scheduler: Scheduler, living: Iterable[Coroutine]) -> dict[str, _Born]:
@@ -203,8 +216,12 @@ def _name_the_dead(born: dict[str, _Born]) -> None:
     if not nameless:
         return
     for scheduler in list(memory.schedulers):
-        for grave in list(scheduler.graves):
+        for grave in _on_its_thread(scheduler, partial(_graves, scheduler)) or ():
             site = str(grave[4])
             if site in nameless:
                 born[site].name = born[site].name or str(grave[1])
                 born[site].first_id = born[site].first_id or int(grave[0])
+
+
+def _graves(scheduler: Scheduler) -> list[tuple[Any, ...]]:
+    return list(scheduler.graves)

@@ -92,7 +92,7 @@ LEAKS = (
         "page(next(numbers))",
         "residue",
     ),
-    _server("what clients send is kept", "log = []", f"log.append(bytearray(600))\n{_ECHO}", "residue"),
+    _server("what clients send is kept", "log = []", f"log.append(bytearray(1500))\n{_ECHO}", "residue"),
     _server(
         "sessions are never removed",
         "sessions = {}",
@@ -107,6 +107,14 @@ LEAKS = (
         "a queue that is filled faster than it is emptied", "queue = Queue()", "queue.put(bytearray(1000))"
     ),
     _ticked("nobody sets the event", "", "Event().wait()", "parked"),
+    Program(
+        "connections that nobody closes",
+        f"{_TRAFFIC}listener, kept = listen('127.0.0.1:0'), []\ndef handle(conn): conn.sendall(conn.recv_exactly(100))\n"
+        "def subject():\n    while True:\n        kept.append(listener.accept())\n        go(handle, kept[-1])\n\n"
+        "go(subject)\n"
+        "def clients():\n    while True:\n        go(client, listener.address, 1)\n        sleep(0.05)\n\ngo(clients)",
+        "connections",
+    ),
     _endless("defers in a loop without an end", "", "defer(len, '')", "defers"),
 )
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from coloop import FORM
 from coshell.command import CommandError
 from coshell.commands.leaking import COMMANDS
 from coshell.leaks.marks import MAX_MARKS
@@ -58,7 +59,7 @@ def test_an_assertion_is_about_what_was_found(at_prompt):
     at_prompt.type("@assert leaks(window=2)\n@assert leaks(window=2).leaked == 1")
     (found,) = at_prompt.value("leaks(window='2s')")
     assert (found.verdict, found.function, found.live) == ("LEAK", "leaky", 1)
-    assert found.growth == pytest.approx(20 * 4100 * 10 / 11, rel=0.1)
+    assert found.growth == pytest.approx(20 * 4100 * 10 / 11, rel=0.1 if FORM == "native" else 0.4)
 
 
 def test_json_is_a_line_for_each(at_prompt):
@@ -142,6 +143,7 @@ def test_one_mark_is_compared_with_now(at_prompt):
     assert at_prompt.type("diff a now")[-1] == "a to now: 1s"
 
 
+@pytest.mark.skipif(FORM == "pure", reason="only the native ledger knows whose a freed block was")
 def test_garbage_is_not_in_a_mark(at_prompt):
     at_prompt.type(
         "mark a\ndef work():\n    page = [bytearray(1_000_000)]\n    page.append(page)\n\ngo work()\nmark b"

@@ -170,3 +170,13 @@ def test_the_types_in_a_cycle_are_those_that_are_in_all_of_the_garbage():
     assert found.because.endswith(" (Page)")
     only_dull = [replace(one, garbage_types={"dict": 20}) for one in CYCLIC]
     assert leaks(only_dull)[0].because.endswith(" (dict)")
+
+
+def test_what_the_runtime_keeps_for_itself_is_no_leak():
+    """Its sockets have numbers, too, and nobody has a name for where they are."""
+    assert list(leaks(CALM, [suspect(dead=110, what="numbers", kind="dict", held_by="")])) == []
+
+
+def test_connections_are_named_by_their_server():
+    seen = [look(float(at), unattended={"server 127.0.0.1:80": 3 * at}) for at in range(12)]
+    assert leaks(seen)[0].born == "server 127.0.0.1:80"

@@ -67,3 +67,9 @@ def test_what_was_taken_stays_taken():
         for at in range(4)
     ]
     assert [heap_of(one.sites[HANDLER]) for one in shared(looks)] == [0, 0, 0, 0]
+
+
+def test_who_ends_takes_what_it_had_to_the_dead_of_its_place():
+    before = [line(HANDLER, live=10, live_bytes=13_000)]
+    after = [line(HANDLER, finished=10, residue_bytes=11_000)]
+    assert shared(pair(before, after))[1].sites[HANDLER].residue_bytes == 11_000

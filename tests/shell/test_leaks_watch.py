@@ -48,6 +48,14 @@ def test_what_was_costly_is_not_done_again_before_it_is_earned(at_prompt, monkey
     assert len(watch.history) == 2
 
 
+def test_a_crowd_is_not_looked_at_unasked(at_prompt, monkeypatch):
+    monkeypatch.setattr("coshell.leaks.watch.MAX_GLANCED", 5)
+    at_prompt.type("go -n 6 sleep(60)")
+    before = len(at_prompt.shell.watch.history)
+    at_prompt.type("1\n2")
+    assert len(at_prompt.shell.watch.history) == before
+
+
 def test_a_few_are_glanced_at_always(at_prompt):
     """However busy the machine is: what a script finds must not depend on that."""
     watch = Watch(at_prompt.shell, Clock(0.1))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coloop import memory
+from coloop import FORM, memory
 from coshell.commands.memory import COMMANDS
 from coshell.values import Bytes
 from tests.shell.sessions import Session, check_example, check_json, hogged_session, session
@@ -119,7 +119,18 @@ def test_a_cycle_is_collected_and_its_bytes_are_told(at_prompt: Session) -> None
         at_prompt.type("collector.enable()")
     assert found.objects >= 2
     assert found.freed == pytest.approx(HELD_BYTES, rel=0.1)
-    assert sum(found.by_coroutine.values()) + found.unknown == found.freed
+    assert sum(found.by_coroutine.values()) + sum(found.by_birth.values()) + found.unknown == found.freed
+
+
+@pytest.mark.skipif(FORM == "pure", reason="only the native ledger knows whose a freed block was")
+def test_garbage_of_the_dead_is_told_by_where_they_were_born(at_prompt: Session) -> None:
+    at_prompt.type("import gc as collector\ncollector.disable()\ngc")
+    at_prompt.type(f"def work():\n    page = [bytearray({HELD_BYTES})]\n    page.append(page)\n\ngo work()")
+    try:
+        lines = at_prompt.type("gc")
+    finally:
+        at_prompt.type("collector.enable()")
+    assert any(line.startswith("  4.8M  the dead of <co:") for line in lines)
 
 
 def test_gc_says_how_many_bytes_were_freed(at_prompt: Session) -> None:
