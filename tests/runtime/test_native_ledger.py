@@ -786,6 +786,10 @@ def main():
     children = [go(lambda: [kept.append(bytes(i)) or yield_now() for i in range(50)]) for _ in range(50)]
     for child in children:
         child.join()
+    tiny = [[i] for i in range(20_000)]  # eight bytes each: some allocators put two into a granule
+    large = [bytes(560) for _ in range(100_000)]  # some begin at the very end of a table of the map
+    assert _form.native.ledger_audit()[0] == 0
+    del tiny, large
     late = Late()
     late.me = late
     thread = threading.Thread(target=lambda: kept.extend(range(1000)))
