@@ -1,9 +1,9 @@
 """The exact ledger: the native core counts every block as it comes and goes (`native/ledger*.c`).
 
 A coroutine is charged for what it allocates while it runs, and credited when that is freed, whoever frees
-it. So no figure is ever negative, and nothing has to be asked at a switch. What a block takes is
-counted: sizes are rounded up to sixteen bytes. What C libraries take by themselves (OpenSSL, SQLite, zlib) is
-not seen.
+it. So no figure is ever negative, and nothing has to be asked at a switch. What is counted is what was asked
+for, to the byte; the allocator rounds that up to sixteen. What C libraries take by themselves (OpenSSL, SQLite,
+zlib) is not seen.
 
 * Who resizes a block has it from then on: a list that one makes and another fills is the other's.
 * What CPython keeps for later, the free lists of tuples, lists and so on, stays with whoever allocated it

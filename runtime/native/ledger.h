@@ -136,11 +136,11 @@ void forget_births(void);
 #define TABLE_SHIFT 20 /* one table of tags for each MiB of addresses */
 #define TABLES_SHIFT 14
 #define TABLE_TAGS (1u << (TABLE_SHIFT - GRANULE_SHIFT))
-#define LARGE 63u /* the size is in the two tags that follow */
-#define SIZE_MASK 63u
-#define IS_SAMPLED 64u
-#define ACCOUNT_SHIFT 8
-#define LARGEST_SMALL 512
+#define LARGE 511u /* the size is in the two tags that follow */
+#define SIZE_MASK 511u
+#define IS_SAMPLED 512u
+#define ACCOUNT_SHIFT 10
+#define LARGEST_SMALL 510
 
 extern uint32_t **tag_tables[1u << TABLES_SHIFT];
 extern int64_t tag_bytes;
@@ -148,10 +148,17 @@ extern int64_t tag_bytes;
 uint32_t *make_tag(uintptr_t address);
 void wipe_tags(void);
 
+/* A block of no bytes has an address of its own, and counts as one. */
 static inline int64_t
-rounded(size_t size)
+counted(size_t size)
 {
-    return size ? (int64_t)((size + GRANULE_BYTES - 1) & ~(size_t)(GRANULE_BYTES - 1)) : GRANULE_BYTES;
+    return size ? (int64_t)size : 1;
+}
+
+static inline int64_t
+granules_of(int64_t bytes)
+{
+    return (bytes + GRANULE_BYTES - 1) >> GRANULE_SHIFT;
 }
 
 static inline uint32_t *
@@ -172,8 +179,8 @@ static inline int64_t
 tagged_bytes(const uint32_t *tag)
 {
     if (LIKELY((*tag & SIZE_MASK) != LARGE))
-        return (int64_t)(*tag & SIZE_MASK) << GRANULE_SHIFT;
-    return ((int64_t)tag[1] | (int64_t)tag[2] << 32) << GRANULE_SHIFT;
+        return (int64_t)(*tag & SIZE_MASK);
+    return (int64_t)tag[1] | (int64_t)tag[2] << 32;
 }
 
 static inline Account *

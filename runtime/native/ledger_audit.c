@@ -20,7 +20,7 @@ add_table(const uint32_t *table, Sum *sums)
             at++;
             continue;
         }
-        int64_t bytes = tagged_bytes(tag), granules = bytes >> GRANULE_SHIFT;
+        int64_t bytes = tagged_bytes(tag), granules = granules_of(bytes);
         uint32_t number = *tag >> ACCOUNT_SHIFT;
         if (number >= accounts_used || granules < 1) {
             wrong++;

@@ -38,11 +38,11 @@ charge(Account *account, uintptr_t block, int64_t bytes, uint32_t *tag)
 {
     *tag = number_of(account) << ACCOUNT_SHIFT;
     if (LIKELY(bytes <= LARGEST_SMALL))
-        *tag |= (uint32_t)(bytes >> GRANULE_SHIFT);
+        *tag |= (uint32_t)bytes;
     else {
         *tag |= LARGE;
-        tag[1] = (uint32_t)(bytes >> GRANULE_SHIFT);
-        tag[2] = (uint32_t)(bytes >> (GRANULE_SHIFT + 32));
+        tag[1] = (uint32_t)bytes;
+        tag[2] = (uint32_t)(bytes >> 32);
     }
     ledger_bytes += bytes;
     account->allocations++;
@@ -78,7 +78,7 @@ record(void *block, size_t size)
         return;
     }
     Account *account = paying;
-    charge(LIKELY(account != NULL) ? account : stranger(), (uintptr_t)block, rounded(size), tag);
+    charge(LIKELY(account != NULL) ? account : stranger(), (uintptr_t)block, counted(size), tag);
 }
 
 /* At least a granule: mimalloc would put two blocks of eight bytes into one. */

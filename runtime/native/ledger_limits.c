@@ -19,8 +19,10 @@
 #define LARGEST_GRANTED ((size_t)64 << 20)
 
 static _Thread_local struct {
-    PyObject *code; /* owned */
+    Limit *limit;   /* owned, as is the code; NULL before the first */
+    PyObject *code;
     Crossing crossing;
+    PyObject *put_off; /* what is to strike when the collector has done; borrowed */
 } last;
 
 /* As `PyThreadState_SetAsyncExc`, which takes a lock that may be held by whoever has called the allocator. */
@@ -33,6 +35,42 @@ strike(PyThreadState *thread, PyObject *error)
 #else
     __atomic_store_n(&thread->interp->ceval.eval_breaker._value, 1, __ATOMIC_SEQ_CST);
 #endif
+}
+
+/* The collector calls this before and after its work. The finalizers and callbacks that it runs are anybody's, and an
+   error that strikes in one of them is lost. */
+static PyObject *
+native_collecting(PyObject *_, PyObject *const *args, Py_ssize_t count)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    int begins = count && PyUnicode_Check(args[0]) && PyUnicode_CompareWithASCIIString(args[0], "start") == 0;
+    if (begins && thread->async_exc && (thread->async_exc == of.Struck || thread->async_exc == of.StruckDown)) {
+        last.put_off = thread->async_exc;
+        thread->async_exc = NULL;
+        Py_DECREF(last.put_off); /* the names hold it */
+    } else if (!begins && last.put_off) {
+        if (!thread->async_exc)
+            strike(thread, last.put_off);
+        last.put_off = NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static int
+hear_of_collections(void)
+{
+    static PyMethodDef method = {"collecting", (PyCFunction)(void (*)(void))native_collecting, METH_FASTCALL, NULL};
+    static int heard;
+    if (heard)
+        return 0;
+    PyObject *gc = PyImport_ImportModule("gc");
+    PyObject *callbacks = gc ? PyObject_GetAttrString(gc, "callbacks") : NULL;
+    PyObject *callback = callbacks ? PyCFunction_New(&method, NULL) : NULL;
+    heard = callback && PyList_Append(callbacks, callback) == 0;
+    Py_XDECREF(callback);
+    Py_XDECREF(callbacks);
+    Py_XDECREF(gc);
+    return heard ? 0 : -1;
 }
 
 #define DEEPEST_FINALIZER 16
@@ -103,10 +141,9 @@ cross(Limit *limit, int64_t used, int64_t tried)
     if (limit->action == WARN || !here || !can_strike(limit, here, thread))
         return;
     limit->is_pending = 0;
-    PyObject *old = last.code;
-    last.code = Py_NewRef(limit->code);
     last.crossing = limit->crossing;
-    Py_XDECREF(old);
+    Py_XSETREF(last.code, Py_NewRef(limit->code));
+    Py_XSETREF(last.limit, (Limit *)Py_NewRef(limit));
     strike(thread, limit->action == CANCEL || limit->times > 1 ? of.StruckDown : of.Struck);
 }
 
@@ -202,6 +239,8 @@ limit_init(Limit *self, PyObject *args, PyObject *kwargs)
     long long bytes;
     const char *action = "raise";
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "L|s", names, &bytes, &action))
+        return -1;
+    if (hear_of_collections() < 0)
         return -1;
     self->bytes = self->wire = self->crossing.bytes = bytes;
     for (self->action = RAISE; self->action <= CANCEL; self->action++)
@@ -319,10 +358,12 @@ rightly_named(State *coroutine, PyObject *error)
     return named;
 }
 
-/* What the exception that has just struck on this thread is to say. */
+/* What the exception that has just struck on this thread is to say. Where it is lost it will be told again. */
 static PyObject *
 native_last_crossing(PyObject *_, PyObject *__)
 {
+    if (last.limit && is_finalizing(PyThreadState_Get()))
+        last.limit->is_pending = 1;
     return told(last.code, NULL, &last.crossing);
 }
 

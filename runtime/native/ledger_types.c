@@ -54,7 +54,7 @@ add_table(Types *types, TypeSum *none, const uint32_t *table, uintptr_t start, i
 {
     for (uint32_t at = 0; at < TABLE_TAGS;) {
         const uint32_t *tag = table + at;
-        int64_t bytes = *tag ? tagged_bytes(tag) : GRANULE_BYTES, granules = bytes >> GRANULE_SHIFT;
+        int64_t bytes = *tag ? tagged_bytes(tag) : GRANULE_BYTES, granules = granules_of(bytes);
         uint32_t number = *tag >> ACCOUNT_SHIFT;
         if (*tag && number >= FIRST_ACCOUNT && particulars[number].coroutine == coroutine) {
             const char *block = (const char *)(start + ((uintptr_t)at << GRANULE_SHIFT));

@@ -2,9 +2,12 @@
 
 import gc
 import json
+import operator
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -343,6 +346,29 @@ def test_a_loop_in_c_ends_with_what_it_was_called_for() -> None:
 
     with pytest.raises(MemoryLimitExceeded):
         go(parse, memory_limit=100_000).result()
+
+
+@native_only
+@coroutine
+def test_a_collection_between_the_crossing_and_the_error_does_not_swallow_it() -> None:
+    """A callback that the collector runs is no place for an error: nobody would hear of it."""
+
+    class Thing:
+        pass
+
+    def throw_away(kept: list[Any]) -> None:
+        for _ in range(50):
+            thing = Thing()
+            thing.me = thing  # type: ignore[attr-defined]
+            kept.append(weakref.ref(thing, lambda _: None))
+
+    def greedy() -> None:
+        kept: list[Any] = []
+        throw_away(kept)
+        list(map(operator.call, [partial(bytearray, 200_000), gc.collect]))  # no code of ours in between
+
+    with pytest.raises(MemoryLimitExceeded):
+        go(greedy, memory_limit=100_000).result()
 
 
 @native_only

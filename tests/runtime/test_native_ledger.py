@@ -51,8 +51,8 @@ def heap() -> Iterator[None]:
 
 
 def block(size: int) -> int:
-    """What an allocation of `size` bytes takes."""
-    return -(-max(size, 1) // 16) * 16
+    """What an allocation of `size` bytes is counted as."""
+    return max(size, 1)
 
 
 def held() -> Held:
