@@ -10,7 +10,7 @@ from coshell.refs.search import chains
 if TYPE_CHECKING:
     from coshell.shell import Shell
 
-LIMIT_S: Final = 1.0
+LIMIT_S: Final = 2.0
 
 
 def holder_of(shell: Shell, container: Any) -> str:

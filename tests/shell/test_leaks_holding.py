@@ -15,7 +15,8 @@ from tests.shell.sessions import session
         ("table = {'open': []}", "table['open']", "__main__.table['open']"),
     ],
 )
-def test_it_is_found(source, found, told):
+def test_it_is_found(source, found, told, monkeypatch):
+    monkeypatch.setattr("coshell.leaks.holding.LIMIT_S", 30.0)  # however large the heap of the tests is
     with session() as opened:
         opened.type(source)
         assert opened.shell.bridge.call(holder_of, opened.shell, opened.shell.evaluate(found)) == told

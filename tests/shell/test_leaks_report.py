@@ -180,3 +180,15 @@ def test_what_the_runtime_keeps_for_itself_is_no_leak():
 def test_connections_are_named_by_their_server():
     seen = [look(float(at), unattended={"server 127.0.0.1:80": 3 * at}) for at in range(12)]
     assert leaks(seen)[0].born == "server 127.0.0.1:80"
+
+
+def test_one_container_holds_no_two_leaks_and_none_that_grew_otherwise():
+    both = [
+        look(
+            float(at),
+            *(line(site, finished=10 * at, residue_bytes=6000 * at) for site in (SITE, "b.py:1 in other")),
+        )
+        for at in range(12)
+    ]
+    assert [leak.held_by is None for leak in leaks(both, [suspect()])] == [False, True]
+    assert [leak.held_by for leak in leaks(both, [suspect(grown=8, size=300)])] == [None, None]

@@ -44,7 +44,7 @@ def test_a_cache_that_fills_and_is_full_is_warming_up():
 
 
 def test_a_rise_that_ebbs_is_warming_up():
-    looks = series(finished=lambda at: 10 * at, residue_bytes=lambda at: round(1e6 * (1 - 0.6**at)))
+    looks = series(finished=lambda at: 10 * at, residue_bytes=lambda at: round(1e6 * (1 - 0.75**at)))
     assert verdicts(looks) == [("warming up", "residue")]
 
 
@@ -62,16 +62,21 @@ def test_where_every_byte_is_counted_a_straight_line_of_crumbs_is_a_leak():
     ) == [("steady", "residue")]
 
 
+def test_less_than_a_kilobyte_is_not_worth_a_word():
+    looks = series(finished=lambda at: at // 3, residue_bytes=lambda at: at // 3 * 300)
+    assert verdicts(looks) == [("steady", "residue")]
+
+
 def test_two_that_ended_prove_nothing():
     looks = series(finished=lambda at: at // 5, residue_bytes=lambda at: at // 5 * 5000)
     assert verdicts(looks) == [("warming up", "residue")]
 
 
 def test_heaps_that_are_counted_from_zero_again_begin_a_new_series():
-    looks = series(finished=lambda at: 10 * (at % 6), residue_bytes=lambda at: 10 * (at % 6) * 600)
+    ended = [*range(500, 560, 10), *range(0, 60, 10)]
+    looks = series(finished=ended.__getitem__, residue_bytes=lambda at: ended[at] * 600)
     (found,) = judge(looks)
-    assert found.finished == 50
-    assert found.verdict == "LEAK"
+    assert (found.finished, found.verdict) == (50, "LEAK")
 
 
 # -- the living --------------------------------------------------------------------------------------
