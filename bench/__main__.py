@@ -1,7 +1,7 @@
 """How fast coloop is, measured against its peers side by side.
 
-    python -m bench                                       all measures, under 15 minutes
-    python -m bench --quick                               the same, roughly, in a minute and a half
+    python -m bench                                       all measures, under 25 minutes
+    python -m bench --quick                               the same, roughly, in three minutes
     python -m bench spawn yield --against gevent,uvloop   only these
     python -m bench ledger                                all that begin with `ledger-`
     python -m bench --json r.json --svg r.svg --markdown bench/RESULTS.md
