@@ -1,12 +1,13 @@
 """The exact ledger: the native core counts every block as it comes and goes (`native/ledger*.c`).
 
-A coroutine is charged for what it allocates while it runs, and credited when that is freed, whoever frees it. So
-no figure is ever negative, and nothing has to be asked at a switch. What a block takes is counted: sizes are
-rounded up to sixteen bytes. What C libraries take by themselves (OpenSSL, SQLite, zlib) is not seen.
+A coroutine is charged for what it allocates while it runs, and credited when that is freed, whoever frees
+it. So no figure is ever negative, and nothing has to be asked at a switch. What a block takes is
+counted: sizes are rounded up to sixteen bytes. What C libraries take by themselves (OpenSSL, SQLite, zlib) is
+not seen.
 
 * Who resizes a block has it from then on: a list that one makes and another fills is the other's.
-* What CPython keeps for later, the free lists of tuples, lists and so on, stays with whoever allocated it first. A
-  full collection empties them: what the dead have left is to be judged after one.
+* What CPython keeps for later, the free lists of tuples, lists and so on, stays with whoever allocated it
+  first. A full collection empties them: what the dead have left is to be judged after one.
 * What was there before counting began is nobody's.
 """
 
@@ -131,7 +132,7 @@ class NativeLedger:
         return tuple(sorted(found, key=lambda each: -each.heap_bytes))
 
     def close(self) -> None:
-        """Stop counting. The hooks go too, unless another tool sits on top of them: then they let everything pass."""
+        """Stop counting. The hooks go too, unless another tool sits on top: then they let everything pass."""
         core.ledger_stop()
 
 

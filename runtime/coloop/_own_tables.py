@@ -1,7 +1,7 @@
 """The runtime's own tables grow on no coroutine's account.
 
-A dict that grows belongs, as any block, to whoever made it grow: with ten thousand connections that is a coroutine which has
-nothing to do with the others, and would seem to leave half a megabyte behind.
+A dict that grows belongs, as any block, to whoever made it grow: with ten thousand connections that is a
+coroutine which has nothing to do with the others, and would seem to leave half a megabyte behind.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 /* What a coroutine costs: the time that it runs, and whose account pays for what is allocated meanwhile.
 
-   Nobody is asked at a switch. Who pays stands in one place of each thread, where the allocator hooks read it, and is
-   written over where one is left for another: the copies of C stacks that a switch makes are nobody's, nor is what the
-   scheduler keeps of its own. Whoever goes on with what is not the scheduler's work says so with `running_pays`. */
+   Nobody is asked at a switch. Who pays stands in one place of each thread, where the allocator hooks read
+   it, and is written over where one is left for another: the copies of C stacks that a switch makes are
+   nobody's, nor is what the scheduler keeps of its own. Whoever goes on with what is not the scheduler's
+   work says so with `running_pays`. */
 
 #include "ledger.h"
 

@@ -59,8 +59,8 @@ native_ledger_held(PyObject *_, PyObject *__)
     int64_t rest = 0, each[PROBE];
     for (int i = 0; i < PROBE; i++)
         rest += each[i] = accounts[i].bytes;
-    return Py_BuildValue("LLLLLLLL", ledger_bytes, ledger_bytes - rest - closed_bytes, closed_bytes, each[THREADS],
-                         each[OUTSIDE], each[SCHEDULER], each[STACKS], each[OWN]);
+    return Py_BuildValue("LLLLLLLL", ledger_bytes, ledger_bytes - rest - closed_bytes, closed_bytes,
+                         each[THREADS], each[OUTSIDE], each[SCHEDULER], each[STACKS], each[OWN]);
 }
 
 static PyObject *
@@ -72,7 +72,8 @@ native_ledger_residues(PyObject *_, PyObject *__)
         if (!birth->ended)
             continue;
         PyObject *place = birth->place ? birth->place : Py_None;
-        PyObject *told = Py_BuildValue("OiLLL", place, birth->instruction, birth->ended, birth->bytes, birth->blocks);
+        PyObject *told = Py_BuildValue("OiLLL", place, birth->instruction, birth->ended, birth->bytes,
+                                       birth->blocks);
         if (!told || PyList_Append(found, told) < 0)
             Py_CLEAR(found);
         Py_XDECREF(told);
@@ -159,7 +160,9 @@ told_sum(PyObject *cache, HeapOf *sum)
             Py_CLEAR(stack);
     }
     Py_XDECREF(key);
-    return stack ? Py_BuildValue("LNddd", sum->coroutine, stack, sum->bytes, sum->blocks, sum->variance) : NULL;
+    if (!stack)
+        return NULL;
+    return Py_BuildValue("LNddd", sum->coroutine, stack, sum->bytes, sum->blocks, sum->variance);
 }
 
 static PyObject *

@@ -1,4 +1,5 @@
-/* The ledger, for the files that it is made of: what the allocator hooks touch, small enough to be written out in them.
+/* The ledger, for the files that it is made of: what the allocator hooks touch, small enough to be written
+   out in them.
 
        ledger_tags.c      whose a block is, and how large: a map beside the heap
        ledger_accounts.c  what each has allocated; opening and closing accounts
@@ -10,8 +11,8 @@
        ledger_audit.c     whether the map and the counters agree
        ledger.c           what Python asks for                                      _native_ledger.py
 
-   Nothing here may allocate from Python or run Python: it is called in the midst of an allocation. All of it is
-   guarded by the interpreter's lock. */
+   Nothing here may allocate from Python or run Python: it is called in the midst of an allocation. All of
+   it is guarded by the interpreter's lock. */
 
 #ifndef COLOOP_LEDGER_H
 #define COLOOP_LEDGER_H

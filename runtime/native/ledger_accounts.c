@@ -1,9 +1,10 @@
 /* What each has allocated and still holds: the accounts of coroutines, and of those who are none.
 
-   A block is charged to whoever pays at that moment (`paying`, of this thread), and credited to the same account
-   when it is freed, whoever frees it. At the end of its coroutine an account is closed. What is left on it stays,
-   as what the coroutines of that place of birth have left; with the last block the account is free for the next
-   coroutine. So there are never more accounts than living coroutines and blocks that the dead have left.
+   A block is charged to whoever pays at that moment (`paying`, of this thread), and credited to the same
+   account when it is freed, whoever frees it. At the end of its coroutine an account is closed. What is
+   left on it stays, as what the coroutines of that place of birth have left; with the last block the
+   account is free for the next coroutine. So there are never more accounts than living coroutines and
+   blocks that the dead have left.
 
    Numbers are used again, hence the generations: a coroutine that was counted knows its account by both. */
 
@@ -60,7 +61,8 @@ has_account(State *coroutine)
     return coroutine->account && coroutine->account->generation == coroutine->generation;
 }
 
-/* The account of one that lives, opened when it first pays. When there is no room, it is charged to nobody. */
+/* The account of one that lives, opened when it first pays. When there is no room, it is charged to
+   nobody. */
 Account *
 account_of(State *coroutine)
 {

@@ -1,4 +1,5 @@
-/* Whether the map of the blocks and the counters agree: for tests, because both are written in the same breath. */
+/* Whether the map of the blocks and the counters agree: for tests, because both are written in the same
+   breath. */
 
 #include "ledger.h"
 

@@ -1,7 +1,8 @@
 /* What the dead have left, by the place where they were started.
 
-   There are never more than `MAX_BIRTHS` places. A new one takes the room of one that has nobody alive and nothing left,
-   and of those of the one that was used least; if there is none, all that come are counted together in the first. */
+   There are never more than `MAX_BIRTHS` places. A new one takes the room of one that has nobody alive and
+   nothing left, and of those of the one that was used least; if there is none, all that come are counted
+   together in the first. */
 
 #include "ledger.h"
 
@@ -15,8 +16,8 @@ static uint16_t index_of[INDEX_SIZE]; /* 0: nobody */
 static uint32_t
 hash_of(PyObject *place, int instruction)
 {
-    uint64_t mixed = ((uint64_t)(uintptr_t)place >> 4 ^ (uint64_t)(uint32_t)instruction << 32) * 0x9E3779B97F4A7C15u;
-    return (uint32_t)(mixed >> 40) & (INDEX_SIZE - 1);
+    uint64_t key = (uintptr_t)place >> 4 ^ (uint64_t)(uint32_t)instruction << 32;
+    return (uint32_t)(key * 0x9E3779B97F4A7C15u >> 40) & (INDEX_SIZE - 1);
 }
 
 static void

@@ -1,12 +1,13 @@
 /* Standing between CPython and its allocators, to see every block that comes and goes.
 
-   Of the three domains two are watched, of which all objects are, and which are called under the lock of the
-   interpreter. What C libraries take by themselves is not seen.
+   Of the three domains two are watched, of which all objects are, and which are called under the lock of
+   the interpreter. What C libraries take by themselves is not seen.
 
-   Others stand there too: tracemalloc, debuggers. Who came after us sits on top, and calls us; then we cannot go, but only
-   let everything pass, uncounted. Who came before us and goes first puts back what was there before him, and drops us: then blocks
-   come and go unseen and nothing that was counted holds any more. CPython tells of neither. So what is asked is not
-   who stands there, but whether a block that is asked for passes by here. */
+   Others stand there too: tracemalloc, debuggers. Who came after us sits on top, and calls us; then we
+   cannot go, but only let everything pass, uncounted. Who came before us and goes first puts back what was
+   there before him, and drops us: then blocks come and go unseen and nothing that was counted holds any
+   more. CPython tells of neither. So what is asked is not who stands there, but whether a block that is
+   asked for passes by here. */
 
 #include "ledger.h"
 

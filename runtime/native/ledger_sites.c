@@ -1,9 +1,10 @@
 /* Where the living blocks were allocated: of all of them, or of some that chance has chosen.
 
-   Chance strikes at a byte, on the average once in so many that each account is charged with, and the block that has the
-   byte is noted. So a block of `size` bytes is noted with a probability of 1 - exp(-size / interval), and stands for as
-   many as that is less than one: the sums are right on the average, whatever the sizes, and how far they may be off follows
-   from the same figures. Noting every block costs half as much again as counting; noting one in 16 KiB costs nothing.
+   Chance strikes at a byte, on the average once in so many that each account is charged with, and the
+   block that has the byte is noted. So a block of `size` bytes is noted with a probability of 1 -
+   exp(-size / interval), and stands for as many as that is less than one: the sums are right on the
+   average, whatever the sizes, and how far they may be off follows from the same figures. Noting every
+   block costs half as much again as counting; noting one in 16 KiB costs nothing.
 
    A block that is noted has a bit in its tag, so that the others are freed without a look at this table. */
 
@@ -128,7 +129,8 @@ drop_site_of(uintptr_t block)
     }
 }
 
-/* Note the places from now on: each of so many bytes on the average; 1: of every block; 0: none, and forget them. */
+/* Note the places from now on: each of so many bytes on the average; 1: of every block; 0: none, and
+   forget them. */
 void
 note_sites(double mean_bytes)
 {
@@ -166,7 +168,8 @@ by_owner_and_stack(const void *left, const void *right)
     return a->stack < b->stack ? -1 : a->stack > b->stack;
 }
 
-/* The sums by coroutine and stack; freed by the caller. NULL without an exception and `*count` -1: there is no room. */
+/* The sums by coroutine and stack; freed by the caller. NULL without an exception and `*count` -1: there
+   is no room. */
 HeapOf *
 sum_sites(Py_ssize_t *count)
 {

@@ -1,10 +1,11 @@
 /* Which calls have led to an allocation: a stack of code and offsets, each kept once.
 
-   It is read from the interpreter's own frames. To ask for frame objects would allocate, in the midst of an allocation.
-   The line is decoded when somebody looks.
+   It is read from the interpreter's own frames. To ask for frame objects would allocate, in the midst of
+   an allocation. The line is decoded when somebody looks.
 
-   A stack is forgotten when no block that came by it is alive any more and room is needed; that is done where Python may
-   run, because with the stack its code may go. What comes while there is no room is of unknown origin. */
+   A stack is forgotten when no block that came by it is alive any more and room is needed; that is done
+   where Python may run, because with the stack its code may go. What comes while there is no room is of
+   unknown origin. */
 
 #include "ledger.h"
 
@@ -65,9 +66,10 @@ static uint64_t
 hash_frames(const Frame *frames, int depth)
 {
     uint64_t hash = (uint64_t)depth;
-    for (int i = 0; i < depth; i++)
-        hash = (hash ^ (uintptr_t)frames[i].code ^ (uint64_t)frames[i].instruction << 40) * 0x9E3779B97F4A7C15u ^
-               hash >> 29;
+    for (int i = 0; i < depth; i++) {
+        uint64_t key = (uintptr_t)frames[i].code ^ (uint64_t)frames[i].instruction << 40;
+        hash = (hash ^ key) * 0x9E3779B97F4A7C15u ^ hash >> 29;
+    }
     return hash ^ hash >> 32;
 }
 
@@ -119,13 +121,15 @@ current_stack(void)
     uint32_t at = (uint32_t)hash & (INDEX_SIZE - 1), number;
     for (; (number = index_of[at]); at = (at + 1) & (INDEX_SIZE - 1)) {
         Stack *stack = &stacks[number];
-        if (stack->hash == hash && stack->depth == depth && !memcmp(stack->frames, frames, (size_t)depth * sizeof *frames))
+        if (stack->hash == hash && stack->depth == depth &&
+            !memcmp(stack->frames, frames, (size_t)depth * sizeof *frames))
             return number;
     }
     return index_of[at] = new_stack(frames, depth, hash);
 }
 
-/* Forget those by which no living block has come. Here codes may go, and so Python may run: all is in order before. */
+/* Forget those by which no living block has come. Here codes may go, and so Python may run: all is in
+   order before. */
 void
 sweep_stacks(void)
 {

@@ -1,8 +1,8 @@
 /* Which objects are on an account, by type: the blocks of the map, looked at for what lies in them.
 
-   An object begins where its block does, or behind what the collector keeps before it, and its second word is the address
-   of its type. So a block is an object if one of these places says so of a type that there is; all others are what
-   objects keep elsewhere: the bytes of a bytearray, the entries of a dict. */
+   An object begins where its block does, or behind what the collector keeps before it, and its second word
+   is the address of its type. So a block is an object if one of these places says so of a type that there
+   is; all others are what objects keep elsewhere: the bytes of a bytearray, the entries of a dict. */
 
 #include "ledger.h"
 
@@ -56,7 +56,8 @@ add_table(Types *types, TypeSum *none, const uint32_t *table, uintptr_t start, i
         int64_t bytes = *tag ? tagged_bytes(tag) : GRANULE_BYTES, granules = bytes >> GRANULE_SHIFT;
         uint32_t number = *tag >> ACCOUNT_SHIFT;
         if (*tag && number >= FIRST_ACCOUNT && particulars[number].coroutine == coroutine) {
-            TypeSum *sum = type_in(types, none, (const char *)(start + ((uintptr_t)at << GRANULE_SHIFT)), bytes);
+            const char *block = (const char *)(start + ((uintptr_t)at << GRANULE_SHIFT));
+            TypeSum *sum = type_in(types, none, block, bytes);
             sum->count++;
             sum->bytes += bytes;
         }
@@ -64,8 +65,9 @@ add_table(Types *types, TypeSum *none, const uint32_t *table, uintptr_t start, i
     }
 }
 
-/* Add up what is on the account of a coroutine: `types` is a list of all types, and `none` is for what is no object.
-   NULL without an exception: there is no room. The caller frees it; `*size` of it, those without a type are empty. */
+/* Add up what is on the account of a coroutine: `types` is a list of all types, and `none` is for what is
+   no object. NULL without an exception: there is no room. The caller frees it; `*size` of it, those
+   without a type are empty. */
 TypeSum *
 sum_types(PyObject *list, int64_t coroutine, TypeSum *none, size_t *size)
 {
