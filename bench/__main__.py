@@ -98,7 +98,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def chosen(names: Sequence[str]) -> list[Measure]:
-    """The measures of these names; for what is no name, those that begin with it and a hyphen; all if none is named."""
+    """The measures of these names, or that begin with what is no name and a hyphen; all if none is named."""
     wanted = {name for name in names if name in MEASURES}
     beginnings = tuple(f"{name}-" for name in names if name not in MEASURES)
     return [
