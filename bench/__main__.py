@@ -1,7 +1,7 @@
 """How fast coloop is, measured against its peers side by side.
 
-    python -m bench                                       all measures, under 15 minutes
-    python -m bench --quick                               the same, roughly, in a minute and a half
+    python -m bench                                       all measures, under 25 minutes
+    python -m bench --quick                               the same, roughly, in three minutes
     python -m bench spawn yield --against gevent,uvloop   only these
     python -m bench ledger                                all that begin with `ledger-`
     python -m bench --json r.json --svg r.svg --markdown bench/RESULTS.md
@@ -98,7 +98,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def chosen(names: Sequence[str]) -> list[Measure]:
-    """The measures of these names; for what is no name, those that begin with it and a hyphen; all if none is named."""
+    """The measures of these names, or that begin with what is no name and a hyphen; all if none is named."""
     wanted = {name for name in names if name in MEASURES}
     beginnings = tuple(f"{name}-" for name in names if name not in MEASURES)
     return [

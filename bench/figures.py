@@ -65,7 +65,7 @@ def extra_share(
 ) -> Spread:
     """Which part the extra cost of `one` is of the extra cost of `other`, round by round.
 
-    Where the other costs nothing extra, there is no part to be had: infinite, or 0 if the one costs nothing either.
+    Where the other costs nothing extra, there is no part to be had: infinite, or 0 if neither costs any.
 
     Raises:
         ValueError: as for `ratio`.

@@ -26,9 +26,10 @@ PER_CPU_SECOND = (
 
 HEADINGS = {OURS: "Ratios", UNCOUNTED: "What accounting costs"}
 ACCOUNTING = (
-    "coloop at level `off` against coloop at its other levels (`exact` is `sites` with every block noted), and against "
-    "itself under other tools: so many times as much does it cost there. `tracemalloc` keeps one line for each block, `tracemalloc10` ten frames; `memray` as it "
-    "comes sees no single objects, `memray_objects` does. All but the echo is CPU time, of a process for each sample."
+    "coloop at level `off` against coloop at its other levels (`exact` is `sites` with every block noted), and "
+    "against itself under other tools: so many times as much does it cost there. `tracemalloc` keeps one line for "
+    "each block, `tracemalloc10` ten frames; `memray` as it comes sees no single objects, `memray_objects` does. All "
+    "but the echo is CPU time, of a process for each sample."
 )
 
 

@@ -3,12 +3,14 @@
     python tests/cpython_with_ledger.py                        by this Python: its seven files, at each level
     python tests/cpython_with_ledger.py --level heap test_gc   only these
 
-The ledger sits below every allocation of the interpreter, so the interpreter's own tests are the widest there are.
-They run in an environment of their own, whose `site` imports coloop and sets the level before anything else: in
-children that ignore `PYTHONPATH` too. What is compared is the outcome of every single test with that of a run
-without coloop, in which the same modules of the library are imported first. Each process also says at its end whether the ledger's books agree with the heap.
+The ledger sits below every allocation of the interpreter, so the interpreter's own tests are the widest there
+are. They run in an environment of their own, whose `site` imports coloop and sets the level before anything
+else: in children that ignore `PYTHONPATH` too. What is compared is the outcome of every single test with that
+of a run without coloop, in which the same modules of the library are imported first. Each process also says
+at its end whether the ledger's books agree with the heap.
 
-Not collected by pytest: it takes minutes. Ends with 0 if every test came out as it does without, and all books agreed.
+Not collected by pytest: it takes minutes. Ends with 0 if every test came out as it does without, and all
+books agreed.
 """
 
 from __future__ import annotations
@@ -79,7 +81,7 @@ else:
 
 
 def environment(folder: Path, level: str) -> tuple[Path, Path]:
-    """An environment whose every Python begins with that level; its Python, and the file in which each tells its end."""
+    """An environment whose every Python begins with that level: its Python, and where each tells its end."""
     venv.create(folder, symlinks=True)
     python = folder / "bin" / "python"
     told = folder / "told.jsonl"

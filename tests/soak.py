@@ -1,12 +1,12 @@
-"""Very many coroutines and connections come and go under the shell and its monitor; what is left when they have gone?
+"""Very many coroutines and connections come and go under the shell and its monitor; what is left of them?
 
     python tests/soak.py                                            100,000 coroutines, 10,000 connections
     python tests/soak.py --coroutines 10000000 --connections 0      for a night
 
-The process has nothing else to do. It hosts a shell with a server, samples it as the bar does, and lets the same things
-happen three times: twice in part, so that every cache, ring and pool is filled, and then as often as was asked for. Before and
-after the last time it collects garbage and writes down what it holds, by every count there is. What is printed is
-one JSON object; nothing is judged here.
+The process has nothing else to do. It hosts a shell with a server, samples it as the bar does, and lets the
+same things happen three times: twice in part, so that every cache, ring and pool is filled, and then as often
+as was asked for. Before and after the last time it collects garbage and writes down what it holds, by every
+count there is. What is printed is one JSON object; nothing is judged here.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Soak:
     """
 
     def __init__(self, level: str) -> None:
-        self._nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process
+        self._nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
         self._shell = Shell(Settings(level=level), console=StreamConsole(self._nowhere), interactive=True)
         self._monitor = Monitor(
             _ShellFacts(self._shell), self._shell.notice, refresh_s=MIN_REFRESH_S, on_sample=self._draw
@@ -117,7 +117,7 @@ class Soak:
             time.sleep(0.01)
 
     def figures(self) -> Figures:
-        """What is held now, garbage collected, and seen by the monitor: its last sample is of an idle shell."""
+        """What is held now, garbage collected; the monitor's last sample is of an idle shell."""
         seen, end_s = self.samples, time.monotonic() + SETTLE_S
         while self.samples < seen + 2 and time.monotonic() < end_s:
             time.sleep(0.01)

@@ -1,18 +1,18 @@
 """Threads full of coroutines that do to memory whatever can be done to it, while the ledger is audited.
 
     python tests/stress_ledger.py                            ten seconds
-    python tests/stress_ledger.py --seconds 600 --seed 7     by hand, also under PYTHONMALLOC=debug, malloc, mimalloc
+    python tests/stress_ledger.py --seconds 600 --seed 7     by hand; also under PYTHONMALLOC=debug ...
 
-Blocks are handed over, freed by others, resized by others, older than the ledger; they die in cycles, in finalizers
-that allocate, in tracebacks; coroutines are cancelled, killed, thrown at, run into their limits and end with their
-scheduler. The ledger is checked in three ways that know nothing of each other:
+Blocks are handed over, freed by others, resized by others, older than the ledger; they die in cycles, in
+finalizers that allocate, in tracebacks; coroutines are cancelled, killed, thrown at, run into their limits
+and end with their scheduler. The ledger is checked in three ways that know nothing of each other:
 
 * its counters against a walk over its whole map, again and again while all go on;
 * the blocks on all accounts against those that the interpreter has handed out by its own count;
 * what is left on the accounts when all coroutines have ended and garbage is collected.
 
-With `--toggle` the level changes all the while, so that hooks come and go; then only the first is asked. What is
-printed is one JSON object; `wrong` says in words what did not hold.
+With `--toggle` the level changes all the while, so that hooks come and go; then only the first is asked. What
+is printed is one JSON object; `wrong` says in words what did not hold.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ class Books:
 
     @staticmethod
     def _difference() -> int:
-        """What the interpreter has handed out less what is on accounts; blocks that are older than the ledger."""
+        """What the interpreter has handed out less what is on accounts: what is older than the ledger."""
         for _ in range(3):
             gc.collect()
         foreign = memory.bookkeeping()

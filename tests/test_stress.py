@@ -1,6 +1,8 @@
-"""The ledger's books agree with the heap while threads of coroutines do to it whatever can be done, for a moment.
+"""The ledger's books agree with the heap while threads of coroutines do to it whatever can be done, for a
+moment.
 
-In processes of their own, because an allocator is chosen when a process starts. The long form is `stress_ledger.py`.
+In processes of their own, because an allocator is chosen when a process starts. The long form is
+`stress_ledger.py`.
 """
 
 from __future__ import annotations

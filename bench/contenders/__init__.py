@@ -10,8 +10,8 @@
 `echo_server(listening)`           an echo server on a free port, told to `listening`; never returns
 `tls_echo_server(listening, certificate, key)`   the same in TLS, with these two PEM files
 
-Each returns a `Sample` (see `bench.sample`). What a library does not have is not in its file. Those that tell what the
-ledger costs are coloop at its levels and under other tools; what they do is in `_workloads.py`.
+Each returns a `Sample` (see `bench.sample`). What a library does not have is not in its file. Those that tell
+what the ledger costs are coloop at its levels and under other tools; what they do is in `_workloads.py`.
 """
 
 from __future__ import annotations

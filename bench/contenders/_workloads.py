@@ -1,11 +1,12 @@
 """What the ledger's cost is measured with: code that allocates much, or little, in coroutines of coloop's.
 
-Each workload is a function of how often; it says how often it did. It is run four times in a process that has no other
-sample to take, and the fastest of the last three counts. What counts is the process' CPU time: a third of what the
-ledger may cost on an echo is less than what a neighbour on the machine takes from the clock.
+Each workload is a function of how often; it says how often it did. It is run four times in a process that has
+no other sample to take, and the fastest of the last three counts. What counts is the process' CPU time: a
+third of what the ledger may cost on an echo is less than what a neighbour on the machine takes from the
+clock.
 
 `small`     dictionaries, lists and strings that live for a while
-`cold`      random replacement in a heap of 100 MB: each free misses the cache, and so does its entry in the ledger
+`cold`      random replacement in a heap of 100 MB: each free misses the cache, and so does its tag
 `large`     bytearrays of 2 to 10 KB that grow once
 `documents` json, out and in again
 `pingpong`  two coroutines that let each other run
