@@ -88,7 +88,7 @@ def spawn_sites() -> tuple[SpawnSite, ...]:
     born: dict[str, _Born] = {}
     ages: dict[str, float] = {}
     for scheduler in list(memory.schedulers):
-        if not scheduler.over:
+        if scheduler.living and not scheduler.over:
             for site, found in _asked(scheduler).items():
                 _merge(born.setdefault(site, _Born()), found)
                 age_s = scheduler.clock.now() - found.oldest_at
@@ -167,7 +167,8 @@ def _on_its_thread(scheduler: Scheduler, question: Callable[[], T]) -> T | None:
     try:
         scheduler.call_soon_threadsafe(answer)
         while not answered.wait(PATIENCE_S) and _is_at_work(scheduler):
-            pass
+            if perf_counter() - asked_at > STALE_QUESTION_S:  # nobody runs it
+                return None
     except NotRunning:
         return None
     return answers[0] if answers else None
@@ -215,7 +216,7 @@ def _name_the_dead(born: dict[str, _Born]) -> None:
     nameless = {site for site, kept in born.items() if not kept.name}
     if not nameless:
         return
-    for scheduler in list(memory.schedulers):
+    for scheduler in [one for one in list(memory.schedulers) if one.living or one.over]:
         for grave in _on_its_thread(scheduler, partial(_graves, scheduler)) or ():
             site = str(grave[4])
             if site in nameless:

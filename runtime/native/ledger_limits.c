@@ -37,18 +37,34 @@ strike(PyThreadState *thread, PyObject *error)
 #endif
 }
 
-/* The collector calls this before and after its work. The finalizers and callbacks that it runs are anybody's, and an
-   error that strikes in one of them is lost. */
+/* The collector says when it begins and when it has done. The finalizers and callbacks that it runs meanwhile are
+   anybody's, and an error that strikes in one of them is lost. So are those who are told of collections as we are: hence the
+   first of all puts the error off, and the last lets it strike. */
+
+static int
+is_phase(PyObject *const *args, Py_ssize_t count, const char *phase)
+{
+    return count && PyUnicode_Check(args[0]) && PyUnicode_CompareWithASCIIString(args[0], phase) == 0;
+}
+
 static PyObject *
-native_collecting(PyObject *_, PyObject *const *args, Py_ssize_t count)
+native_put_off(PyObject *_, PyObject *const *args, Py_ssize_t count)
 {
     PyThreadState *thread = PyThreadState_Get();
-    int begins = count && PyUnicode_Check(args[0]) && PyUnicode_CompareWithASCIIString(args[0], "start") == 0;
-    if (begins && thread->async_exc && (thread->async_exc == of.Struck || thread->async_exc == of.StruckDown)) {
-        last.put_off = thread->async_exc;
+    PyObject *error = thread->async_exc;
+    if (is_phase(args, count, "start") && error && (error == of.Struck || error == of.StruckDown)) {
+        last.put_off = error;
         thread->async_exc = NULL;
-        Py_DECREF(last.put_off); /* the names hold it */
-    } else if (!begins && last.put_off) {
+        Py_DECREF(error); /* the names hold it */
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+native_let_strike(PyObject *_, PyObject *const *args, Py_ssize_t count)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    if (is_phase(args, count, "stop") && last.put_off) {
         if (!thread->async_exc)
             strike(thread, last.put_off);
         last.put_off = NULL;
@@ -59,18 +75,26 @@ native_collecting(PyObject *_, PyObject *const *args, Py_ssize_t count)
 static int
 hear_of_collections(void)
 {
-    static PyMethodDef method = {"collecting", (PyCFunction)(void (*)(void))native_collecting, METH_FASTCALL, NULL};
-    static int heard;
-    if (heard)
+    static PyMethodDef begin = {"put_off", (PyCFunction)(void (*)(void))native_put_off, METH_FASTCALL, NULL};
+    static PyMethodDef end = {"let_strike", (PyCFunction)(void (*)(void))native_let_strike, METH_FASTCALL, NULL};
+    static PyObject *callbacks, *first, *final;
+    if (!callbacks) {
+        PyObject *gc = PyImport_ImportModule("gc");
+        first = PyCFunction_New(&begin, NULL);
+        final = PyCFunction_New(&end, NULL);
+        callbacks = gc && first && final ? PyObject_GetAttrString(gc, "callbacks") : NULL;
+        Py_XDECREF(gc);
+        if (!callbacks)
+            return -1;
+    }
+    Py_ssize_t count = PyList_GET_SIZE(callbacks);
+    if (count && PyList_GET_ITEM(callbacks, 0) == first && PyList_GET_ITEM(callbacks, count - 1) == final)
         return 0;
-    PyObject *gc = PyImport_ImportModule("gc");
-    PyObject *callbacks = gc ? PyObject_GetAttrString(gc, "callbacks") : NULL;
-    PyObject *callback = callbacks ? PyCFunction_New(&method, NULL) : NULL;
-    heard = callback && PyList_Append(callbacks, callback) == 0;
-    Py_XDECREF(callback);
-    Py_XDECREF(callbacks);
-    Py_XDECREF(gc);
-    return heard ? 0 : -1;
+    for (Py_ssize_t i = count; i-- > 0;) /* others have come meanwhile, or somebody has emptied the list */
+        if (PyList_GET_ITEM(callbacks, i) == first || PyList_GET_ITEM(callbacks, i) == final)
+            if (PyList_SetSlice(callbacks, i, i + 1, NULL) < 0)
+                return -1;
+    return PyList_Insert(callbacks, 0, first) < 0 ? -1 : PyList_Append(callbacks, final);
 }
 
 #define DEEPEST_FINALIZER 16

@@ -94,7 +94,7 @@ def test_a_stack_is_told_from_the_outermost_call_and_whose_it_is() -> None:
     assert [frame.rpartition(" in ")[2] for frame in stack.frames] == ["hold", *["nested"] * 4, "make_one"]
     assert stack.frames[-1] == line_of(make_one, 1)
     assert (stack.coroutine, stack.heap_blocks) == (child.id, 1)
-    assert stack.heap_bytes == -(-(50_000 + HEADER_BYTES) // 16) * 16
+    assert stack.heap_bytes == 50_000 + HEADER_BYTES
     assert stack in memory.stacks()
     child.cancel()
 
@@ -162,7 +162,7 @@ def test_an_estimate_is_as_near_as_it_says() -> None:
     for count, size in [(20_000, 100), (2_000, 1_000), (200, 10_000), (40, 100_000)]:
         kept = make(count, size)
         site = memory.sites(current().id, 1)[0]
-        truth = sum(-(-(len(each) + HEADER_BYTES) // 16) * 16 for each in kept)
+        truth = sum(len(each) + HEADER_BYTES for each in kept)
         assert abs(site.heap_bytes - truth) < 6 * site.error_bytes + 300_000
         assert site.error_bytes < truth / 4
         if size < 1_000:
@@ -181,7 +181,7 @@ def test_on_the_average_an_estimate_is_right() -> None:
         site = memory.sites(current().id, 1)[0]
         estimate += site.heap_bytes
         variance += site.error_bytes**2
-        truth += 2_000 * (-(-(200 + HEADER_BYTES) // 16) * 16)
+        truth += 2_000 * (200 + HEADER_BYTES)
         del kept
     assert abs(estimate - truth) < 6 * variance**0.5 + 40 * 30_000
 

@@ -7,6 +7,7 @@ import pytest
 
 import coloop
 from coloop import Channel, SpawnSite, current_scheduler, go, memory, run, serve, sleep, suspend, yield_now
+from coloop._scheduler import Scheduler
 
 coroutine = pytest.mark.coroutine
 
@@ -209,3 +210,10 @@ def test_the_largest_comes_first() -> None:
     yield_now()
     assert memory.spawn_sites()[0].function == "large"
     cancel_all()
+
+
+def test_a_scheduler_that_nobody_runs_is_not_waited_for() -> None:
+    idle = Scheduler()
+    memory.spawn_sites()
+    assert not idle.over
+    idle.poller.close()

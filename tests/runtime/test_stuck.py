@@ -83,7 +83,7 @@ def test_what_c_code_of_a_module_holds_is_left_alone(monkeypatch: pytest.MonkeyP
     real = gc.get_referents
 
     def get_referents(*objects: Any) -> list[Any]:
-        asked.extend(found for found in objects if isinstance(found, ModuleType))
+        asked.extend(found for found in objects if issubclass(type(found), ModuleType))
         return real(*objects)
 
     monkeypatch.setattr(gc, "get_referents", get_referents)
