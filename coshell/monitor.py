@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-import psutil
-
 from coloop import CoroutinePicture, NotRunning, Snapshot, SocketPicture, memory
 
 from .lints import BUILT_IN, Finding, HeapGrowing, Lint, findings
@@ -225,6 +223,8 @@ class Monitor:
         self._lints: tuple[Lint, ...] = (*BUILT_IN, HeapGrowing(self._growth.rises))
         self._hogs = HogWatch()
         self._lags: deque[tuple[float, float]] = deque(maxlen=round(LAG_WINDOW_S / MIN_REFRESH_S))
+        import psutil  # late: not everybody who knows of monitors starts one
+
         self._process = psutil.Process()
         self._failure = ""
         self._stopped = threading.Event()

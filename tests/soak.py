@@ -28,8 +28,8 @@ import coloop
 from coloop import memory
 from coshell.config import Settings
 from coshell.console import StreamConsole
-from coshell.denied import _ShellFacts
 from coshell.monitor import MIN_REFRESH_S, Monitor
+from coshell.sampling import ShellFacts
 from coshell.shell import Shell
 from coshell.toolbar import fragments
 
@@ -88,7 +88,7 @@ class Soak:
         self._nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
         self._shell = Shell(Settings(level=level), console=StreamConsole(self._nowhere), interactive=True)
         self._monitor = Monitor(
-            _ShellFacts(self._shell), self._shell.notice, refresh_s=MIN_REFRESH_S, on_sample=self._draw
+            ShellFacts(self._shell), self._shell.notice, refresh_s=MIN_REFRESH_S, on_sample=self._draw
         )
         self._rest = 0
         self._server: Any = None
