@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from sys import getsizeof
+from types import ModuleType
 from typing import Any, Final
 
 from coloop import Coroutine, Scheduler
@@ -108,7 +109,9 @@ def _containers() -> Iterator[Any]:
         for found in chunk:
             if type(found) in CONTAINERS and found is not objects and found is not chunk:
                 yield found
-        for found in gc.get_referents(*chunk):
+        # What C code of a module holds is left alone: up to CPython 3.12.5 freed objects are among it.
+        safe = [found for found in chunk if not issubclass(type(found), ModuleType)]
+        for found in gc.get_referents(*safe):
             if type(found) is dict and not gc.is_tracked(found) and id(found) not in untracked:
                 untracked.add(id(found))
                 yield found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from types import (
     CellType,
@@ -39,6 +40,13 @@ def module_dict(module: ModuleType) -> dict[str, Any]:
     """The globals of a module, itself."""
     found: dict[str, Any] = class_dict(ModuleType)["__dict__"].__get__(module)
     return found
+
+
+def referents(value: object) -> list[Any]:
+    """What an object refers to. Of a module its globals only: up to CPython 3.12.5 freed objects are among the rest."""
+    if isinstance_of(value, ModuleType):
+        return [module_dict(value)]  # type: ignore[arg-type]
+    return gc.get_referents(value)
 
 
 def instance_dict(value: object) -> dict[str, Any]:

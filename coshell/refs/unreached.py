@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from coshell.text import plural
 
-from .attributes import instance_dict
+from .attributes import instance_dict, referents
 from .chain import Chain, ring_of
 from .naming import type_name
 
@@ -94,7 +94,7 @@ def _way_back(start: Any, among: dict[int, Any]) -> list[Any] | None:
     while front:
         following = []
         for one in front:
-            for held in gc.get_referents(one):
+            for held in referents(one):
                 if held is start:
                     return _collected(one, led_by, start)
                 if id(held) in among and id(held) not in led_by:
@@ -121,4 +121,4 @@ def _begun_well(cycle: list[Any]) -> list[Any]:
 def _counter(target: Any) -> Callable[[Any], int]:
     """A function that counts the references from an object to the target."""
     number = id(target)
-    return lambda holder: list(map(id, gc.get_referents(holder))).count(number)
+    return lambda holder: list(map(id, referents(holder))).count(number)
