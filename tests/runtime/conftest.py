@@ -1,5 +1,6 @@
 """Tests that run as a coroutine, on both pollers, and leave nothing behind."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import BuiltinFunctionType, FrameType
 
 import pytest
 
@@ -69,6 +70,18 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def observer() -> Recorder:
     return Recorder()
+
+
+@pytest.fixture
+def quiet_collector() -> Iterator[None]:
+    """What other tests have left is gone, and nobody in Python hears of collections: Hypothesis does, and its
+    callback makes objects on the account of whoever runs just then.
+    """
+    gc.collect()
+    heard = gc.callbacks[:]
+    gc.callbacks[:] = [each for each in heard if isinstance(each, BuiltinFunctionType)]
+    yield
+    gc.callbacks[:] = heard
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ NOISE = 2_000  # objects made of frames, and what pytest does meanwhile
 
 
 @pytest.fixture(autouse=True)
-def default_level() -> Iterator[None]:
+def default_level(quiet_collector: None) -> Iterator[None]:
     yield
     memory.set_level("counts")
     assert not tracemalloc.is_tracing()

@@ -43,7 +43,7 @@ HEADER_BYTES = sys.getsizeof(b"")
 
 
 @pytest.fixture(autouse=True)
-def heap() -> Iterator[None]:
+def heap(quiet_collector: None) -> Iterator[None]:
     memory.set_level("heap")
     yield
     gc.enable()
@@ -470,6 +470,7 @@ def test_places_of_birth_are_not_kept_without_end() -> None:
         names: dict[str, Any] = {"go": go, "store": store}
         exec(compile(f"def place{i}():\n go(lambda: None)\nplace{i}()", "<typed>", "exec"), names)
     exec(compile("def kept():\n go(lambda: store.append(bytes(5000)))\nkept()", "<typed>", "exec"), names)
+    gc.collect()
     residues = memory.residues()
     assert len(residues) <= 1002
     assert residues[0].site.endswith("in kept")

@@ -25,7 +25,7 @@ HEADER_BYTES = sys.getsizeof(b"")
 
 
 @pytest.fixture(autouse=True)
-def default_level() -> Iterator[None]:
+def default_level(quiet_collector: None) -> Iterator[None]:
     yield
     memory.set_level("counts")
 
@@ -269,6 +269,7 @@ def test_stacks_are_not_kept_without_end() -> None:
         first = first or weakref.ref(names["typed"].__code__)
         if i % 10_000 == 0:
             memory.sites(top=1)
+    gc.collect()
     memory.sites(top=1)
     assert first is not None
     assert first() is None
