@@ -468,13 +468,15 @@ def test_places_of_birth_are_not_kept_without_end() -> None:
     store: list[Any] = []
     for i in range(1500):
         names: dict[str, Any] = {"go": go, "store": store}
-        exec(compile(f"def place{i}():\n go(lambda: None)\nplace{i}()", "<typed>", "exec"), names)
-    exec(compile("def kept():\n go(lambda: store.append(bytes(5000)))\nkept()", "<typed>", "exec"), names)
+        code = compile(f"def place{i}():\n go(lambda: None)\nplace{i}()", "<typed>", "exec")
+        prepare(codes_in(code))
+        exec(code, names)
+    exec(compile("def kept():\n go(lambda: store.append(bytes(500_000)))\nkept()", "<typed>", "exec"), names)
     gc.collect()
     residues = memory.residues()
     assert len(residues) <= 1002
     assert residues[0].site.endswith("in kept")
-    assert residues[0].heap_bytes >= 5000
+    assert residues[0].heap_bytes >= 500_000
     audit()
 
 
@@ -776,6 +778,7 @@ def test_threads_that_allocate_all_the_time_disturb_no_account() -> None:
 PROGRAM = """
 import gc, os, sys, threading, coloop
 from coloop import _form, go, memory, yield_now
+from tests.runtime.conftest import codes_in, prepare
 
 class Late:
     def __del__(self):

@@ -13,6 +13,7 @@ import pytest
 import coloop
 from coloop import CoroutineError, current, go, memory, suspend, yield_now
 from coloop._form import native
+from tests.runtime.conftest import codes_in, prepare
 
 pytestmark = pytest.mark.skipif(native is None, reason="there is no native core")
 
@@ -265,7 +266,9 @@ def test_stacks_are_not_kept_without_end() -> None:
     first: weakref.ref[object] | None = None
     for i in range(40_000):
         names: dict[str, Any] = {}
-        exec(compile("def typed():\n return [1]\ntyped()", "<typed>", "exec"), names)
+        code = compile("def typed():\n return [1]\ntyped()", "<typed>", "exec")
+        prepare(codes_in(code))  # else what CPython notes of it is allocated in it, and is of its own holding
+        exec(code, names)
         first = first or weakref.ref(names["typed"].__code__)
         if i % 10_000 == 0:
             memory.sites(top=1)
