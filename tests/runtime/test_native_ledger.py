@@ -33,6 +33,7 @@ from coloop import (
 )
 from coloop._form import native
 from coloop._heap_pictures import Held
+from tests.runtime.conftest import codes_in, prepare
 
 pytestmark = pytest.mark.skipif(native is None, reason="there is no native core")
 
@@ -778,7 +779,6 @@ def test_threads_that_allocate_all_the_time_disturb_no_account() -> None:
 PROGRAM = """
 import gc, os, sys, threading, coloop
 from coloop import _form, go, memory, yield_now
-from tests.runtime.conftest import codes_in, prepare
 
 class Late:
     def __del__(self):
