@@ -55,7 +55,7 @@ def test_small_objects_that_go_leave_their_room_until_whole_arenas_are_free(trac
     scattered.clear()
     used_by_none, real_by_none = used_and_real()
     assert used_by_few - used_by_none < MIB
-    assert real_by_few - real_by_none > 10 * MIB
+    assert real_by_few - real_by_none > 5 * MIB  # how many arenas are whole is chance
 
 
 @native
