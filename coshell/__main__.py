@@ -15,14 +15,12 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 
 import argparse
 import os
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from .ending import Quit, Terminated
+from .ending import Quit, Summons, Terminated
 
 if TYPE_CHECKING:
     from .batch import Options
@@ -40,6 +38,8 @@ TERMINATED: Final = 143
 
 _STANDARD_DESCRIPTORS: Final = (0, 1, 2)
 
+_summons: Final = Summons()  # a process has one set of signals
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says.
@@ -52,12 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     _prepare_streams()
-    with _signals_end_it():
+    with _summons.awaited():
         try:
             code = _dispatch(arguments)
         except KeyboardInterrupt:
             code = INTERRUPTED
         except Terminated:
+            _summons.heard()
             code = TERMINATED
         except BrokenPipeError:
             code = BROKEN_PIPE
@@ -237,13 +238,14 @@ def _ended_in_order(shell: Shell, run: Callable[[], int]) -> int:
     except Quit as quitting:
         code = quitting.code
     except Terminated:
+        _summons.heard()
         code = TERMINATED
-        with suppress(Terminated, KeyboardInterrupt):
+        with _summons.ends_only_this():
             shell.drain(DRAIN_S)
     except KeyboardInterrupt:
         code = INTERRUPTED
     finally:
-        with suppress(Terminated, KeyboardInterrupt):
+        with _summons.ends_only_this():
             ended = shell.close()
     if shell.output.broken:
         code = BROKEN_PIPE
@@ -253,20 +255,6 @@ def _ended_in_order(shell: Shell, run: Callable[[], int]) -> int:
     if not ended:
         os._exit(_flushed(code))  # a coroutine sits in C code, and would keep the process
     return code
-
-
-@contextmanager
-def _signals_end_it() -> Iterator[None]:
-    previous = {number: signal.signal(number, _terminate) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's
-    raise Terminated
 
 
 def _prepare_streams() -> None:

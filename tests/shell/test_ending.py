@@ -1,10 +1,14 @@
 """The two ways in which a session ends on purpose."""
 
+import asyncio
+import signal
+from collections.abc import Iterator
+
 import pytest
 
 from coshell.config import Settings
 from coshell.console import Capture
-from coshell.ending import Quit, Terminated
+from coshell.ending import Quit, Summons, Terminated
 from coshell.shell import Shell
 
 
@@ -22,3 +26,86 @@ def test_neither_is_a_failure_of_the_line_that_runs(end):
     shell = Shell(Settings(level="off"), console=Capture())
     with pytest.raises(type(end)):
         shell.result_of(end)
+
+
+NEVER_S = 3600.0  # tests send the alarm themselves
+
+
+@pytest.fixture
+def summons() -> Iterator[Summons]:
+    summons = Summons(again_s=NEVER_S)
+    with summons.awaited():
+        yield summons
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_asks_for_the_end_is_raised(summons: Summons, number: signal.Signals):
+    with pytest.raises(Terminated):
+        signal.raise_signal(number)
+
+
+def test_a_request_that_python_forgot_is_raised_again(summons: Summons, monkeypatch: pytest.MonkeyPatch):
+    lose_it(monkeypatch)
+    with pytest.raises(Terminated):
+        signal.raise_signal(signal.SIGALRM)
+
+
+def test_a_request_that_was_heard_is_not_raised_again(summons: Summons, monkeypatch: pytest.MonkeyPatch):
+    lose_it(monkeypatch)
+    summons.heard()
+    signal.raise_signal(signal.SIGALRM)
+
+
+def test_a_request_on_its_way_is_not_raised_a_second_time(summons: Summons):
+    passed = []
+    with pytest.raises(Terminated):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGALRM)
+            passed.append("the rest of finally")
+    assert passed
+
+
+def test_a_lost_request_comes_again_by_itself(monkeypatch: pytest.MonkeyPatch):
+    with Summons(again_s=0.05).awaited():
+        with pytest.raises(Terminated):
+            lose_it(monkeypatch)
+            signal.pause()
+
+
+def test_a_second_request_ends_only_what_the_first_one_allowed(summons: Summons):
+    with summons.ends_only_this():
+        signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGALRM)  # it was heard
+
+
+def test_a_request_in_a_callback_of_asyncio_ends_its_loop(summons: Summons):
+    async def wait() -> None:
+        asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    with pytest.raises(Terminated):
+        asyncio.run(wait())
+
+
+def test_signals_do_what_they_did_before_once_nobody_waits_for_them():
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+    summons = Summons(again_s=NEVER_S)
+    with summons.awaited(), summons.ends_only_this():
+        signal.raise_signal(signal.SIGTERM)
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SIGTERM where Python cannot raise."""
+
+    class Last:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    lost = []
+    monkeypatch.setattr("sys.unraisablehook", lambda what: lost.append(what.exc_type))
+    Last()
+    assert lost == [Terminated]
