@@ -155,7 +155,7 @@ def _accounts_line(value: Status) -> str:
 
 
 def _heap_line(value: Status) -> str:
-    return f"{value.heap} in coroutines, {value.shell or 0} of it the shell's; {value.outside or 0} outside of all"
+    return f"{value.heap} in coroutines, {value.outside or 0} outside of all; {value.shell or 0} of both the shell's"
 
 
 def _itself_line(value: Status) -> str:
