@@ -48,8 +48,8 @@ class Parts:
     Attributes:
         owner: whose it is.
         heap: what is held.
-        peak: the most that ever was; None of a server.
-        allocated: all that was ever allocated; None of a server.
+        peak: the most that ever was; None of a server, and of the dead.
+        allocated: all that was ever allocated; likewise.
         sites: by the line that allocated it, since level `sites` was set.
         types: by type; `(contents)` is what objects keep elsewhere, as a list its items.
         coroutines: by coroutine, of a server.
@@ -116,6 +116,7 @@ def _server_name(shell: Shell, owner: Any) -> str | None:
 
 
 def _parts_of(picture: CoroutinePicture, top: int) -> Parts:
+    ended = picture.outcome is not None
     missing = ""
     try:
         types = [Share(Bytes(t.heap_bytes), Count(t.count), t.type) for t in memory.types(picture.id)[:top]]
@@ -127,10 +128,10 @@ def _parts_of(picture: CoroutinePicture, top: int) -> Parts:
     except CoroutineError as error:
         types, sites, missing = [], [], str(error)
     return Parts(
-        owner=_named(picture),
+        owner=f"{_named(picture)}{', which has ended' if ended else ''}",
         heap=Bytes(picture.heap_bytes or 0),
-        peak=None if picture.heap_peak is None else Bytes(picture.heap_peak),
-        allocated=None if picture.allocated_total is None else Bytes(picture.allocated_total),
+        peak=None if ended or picture.heap_peak is None else Bytes(picture.heap_peak),
+        allocated=None if ended or picture.allocated_total is None else Bytes(picture.allocated_total),
         sites=sites,
         types=types,
         coroutines=[],

@@ -135,6 +135,7 @@ def test_json_tells_all_of_it(at_prompt: Session) -> None:
 def test_what_the_dead_left_is_looked_into_as_well(at_prompt: Session) -> None:
     at_prompt.type("kept = []\nco = go(lambda: kept.append(bytearray(100_000)))\njoin(co)")
     assert at_prompt.value("heap 2") == pytest.approx(100_000, rel=0.02)
+    assert at_prompt.type("heap 2")[0].endswith("K held by co#2 <lambda>, which has ended")
 
 
 def test_the_heap_of_nobody_is_told_in_one_line(at_prompt: Session) -> None:
