@@ -13,6 +13,8 @@ import gc
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from coshell.shell import Shell
 
 SHELL_ID: Final = 1
+OUTSIDE: Final = 0  # the ledger's number for what belongs to no coroutine
 OWN_GARBAGE_BYTES: Final = 1024  # what tracemalloc's own figures leave in doubt
 MAX_IMMORTALS: Final = 2000  # CPython 3.12 freezes those that never die, some four hundred
 MAX_TYPES: Final = 20
@@ -202,10 +205,28 @@ def _unattended(sockets: tuple[SocketPicture, ...]) -> dict[str, int]:
 
 
 def _places() -> dict[str, int]:
-    """Live heap by the line that allocated it, where that is known."""
+    """Live heap by the line that allocated it, where that is known; without what the shell has allocated itself."""
     if memory.level() != "sites":
         return {}
     try:
-        return {place.site: place.heap_bytes for place in memory.sites(top=MAX_PLACES)}
+        found = Counter({place.site: place.heap_bytes for place in memory.sites(top=MAX_PLACES)})
     except CoroutineError:
         return {}
+    found.subtract(_own_places(found))
+    return {place: size for place, size in found.items() if size > 0}
+
+
+def _own_places(all_places: Mapping[str, int]) -> dict[str, int]:
+    """What lines of the shell have allocated: in its own coroutine and in none, as far as that can be told."""
+    try:
+        found: Counter[str] = Counter()
+        for account in (OUTSIDE, SHELL_ID):
+            found.update({place.site: place.heap_bytes for place in memory.sites(account, MAX_PLACES)})
+    except CoroutineError:
+        found = Counter(all_places)
+    return {place: size for place, size in found.items() if place.partition(":")[0] in _own_files()}
+
+
+@cache
+def _own_files() -> frozenset[str]:
+    return frozenset(path.name for path in Path(__file__).parent.parent.rglob("*.py"))
