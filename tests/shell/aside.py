@@ -40,6 +40,11 @@ class Seat:
         """What a line gives."""
         return self._aside.do(_value, source)
 
+    def fail(self, source: str) -> tuple[str, int]:
+        """The error and the exit code of a line that must fail."""
+        error, code = self._aside.do(_failed, source)
+        return error, code
+
     def do(self, function: Callable[..., Any], *args: object) -> Any:
         """What a function of a module makes of the session there."""
         return self._aside.do(_with_session, function, args)
@@ -108,6 +113,11 @@ def _refused(source: str) -> str:
 
 def _value(source: str) -> Any:
     return _sessions[0].value(source)
+
+
+def _failed(source: str) -> tuple[str, int]:
+    result = _sessions[0].fail(source)
+    return result.error or "", result.exit_code
 
 
 def _with_session(function: Callable[..., Any], args: tuple[object, ...]) -> Any:
