@@ -93,14 +93,16 @@ def _run_session(shell: Shell, options: argparse.Namespace, *, interactive: bool
     from .opening import start
     from .script import ARGUMENT, run_lines, run_stream
 
+    if interactive:
+        from .terminal import prepare, run_terminal
+
+        prepare()
     code = start(shell, options, lambda name: _run_files(shell, [name]), with_rc=interactive)
     if code == OK:
         code = _run_files(shell, options.file)
     if code == OK and options.command:
         code = run_lines(shell, _as_utf_8("\n".join(options.command)).split("\n"), ARGUMENT)
     if interactive and code != USAGE:
-        from .terminal import run_terminal
-
         return run_terminal(shell)
     if code == OK and (options.stay or not (options.file or options.command)):
         code = run_stream(shell, sys.stdin.buffer)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import greenlet
@@ -41,6 +42,24 @@ MENU: Final = "(k)ill (w)here (c)ontinue (q)uit? "
 ORIGIN: Final = "<co>"
 SWITCH_INTERVAL_S: Final = 0.001  # a thread that computes lets the keyboard's go on after so long
 WIDTH_WITHOUT_TERMINAL: Final = 80
+_NEEDED: Final = (
+    "coshell.above",
+    "coshell.prompt",
+    "prompt_toolkit.input.vt100",
+    "prompt_toolkit.key_binding.bindings.search",
+    "prompt_toolkit.output.vt100",
+    "prompt_toolkit.patch_stdout",
+    "psutil",
+)
+
+
+def prepare() -> None:
+    """Import what a prompt needs: before allocations are traced, as it takes several times as long then."""
+    from pygments.lexers.python import PythonLexer
+
+    for name in _NEEDED:
+        import_module(name)
+    PythonLexer()  # the first one compiles its expressions
 
 
 def run_terminal(shell: Shell) -> int:

@@ -1,12 +1,17 @@
 """What holds for all tests."""
 
+import os
 import signal
+import sys
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C, here and in the programs that tests start.
+    """Hear Ctrl-C, here and in the programs that tests start, and keep what was compiled.
 
-    A shell that starts a job in the background has it ignored there.
+    A shell that starts a job in the background has Ctrl-C ignored there. And where Python is told to write no
+    bytecode, each of some two hundred programs would compile all of its sources anew.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -70,8 +70,9 @@ class Looker:
         total_kept = memory.total() or 0
         types, objects = _types_of(kept), len(kept)
         total_to_free = _emptied_total()
-        kept.clear()
-        gc.collect()
+        if kept:
+            kept.clear()
+            gc.collect()
         garbage_bytes = total_before - total_kept + total_to_free - (memory.total() or 0)
         self._found_by_us += _found_ever() - found_before
         sites, held = self._by_site(), memory.held()

@@ -436,7 +436,7 @@ def test_other_threads_disturb_no_sum() -> None:
             bytes(1000)
 
     def main() -> None:
-        for _ in range(200):
+        for _ in range(100):
             go(yield_now)
             yield_now()
             current_scheduler().settle()

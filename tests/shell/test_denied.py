@@ -13,12 +13,12 @@ def found(opened, *names, source=""):
 
 
 def test_a_run_without_trouble_has_no_findings():
-    with session() as opened:
+    with session(level="counts") as opened:
         assert found(opened, "hog", "stuck", "died-unseen", source="go sleep(0)") == []
 
 
 def test_a_death_that_nobody_saw_is_found():
-    with session() as opened:
+    with session(level="counts") as opened:
         lines = found(
             opened, "died-unseen", source="go 1 / 0 --name boom" if False else "def f(): 1 / 0\ngo f()"
         )
@@ -26,7 +26,7 @@ def test_a_death_that_nobody_saw_is_found():
 
 
 def test_somebody_whom_nothing_can_wake_is_found():
-    with session() as opened:
+    with session(level="counts") as opened:
         lines = found(opened, "stuck", source="go Channel().receive() --name lost")
         assert len(lines) == 1
         assert lines[0].startswith("co#2 lost can never be woken")
@@ -38,10 +38,13 @@ def test_somebody_who_lets_nobody_run_is_found_while_it_does():
 
 
 def test_what_is_not_denied_is_not_told():
-    with session() as opened:
+    with session(level="counts") as opened:
         assert found(opened, "hog", source="go Channel().receive()") == []
 
 
 def test_a_lint_that_does_not_exist_is_refused():
-    with session() as opened, pytest.raises(CommandError, match="no lint 'hogg', did you mean 'hog'"):
+    with (
+        session(level="counts") as opened,
+        pytest.raises(CommandError, match="no lint 'hogg', did you mean 'hog'"),
+    ):
         Denied(opened.shell, ["hogg"])

@@ -7,6 +7,7 @@ import pytest
 from coloop import FORM
 from coshell.command import CommandError
 from coshell.commands.leaking import COMMANDS
+from coshell.denied import Denied
 from coshell.leaks.marks import MAX_MARKS
 from tests.shell.sessions import check_example, check_json, session
 
@@ -22,25 +23,29 @@ go leak() --name leaky
 
 
 @pytest.fixture
-def at_prompt():
-    with session(clock="virtual") as opened:
+def at_prompt(aside):
+    with aside.session(clock="virtual") as opened:
         yield opened
 
 
 @pytest.mark.parametrize(
     ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
 )
-def test_every_example_runs_as_it_stands(command, example):
+def test_every_example_runs_as_it_stands(aside, command, example):
     if "clock virtual" in example or command.name != "leaks":
-        check_example(command, example)
+        aside.do(check_example, command, example)
 
 
 @pytest.mark.parametrize(
     ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
 )
-def test_every_command_speaks_json(command, example):
+def test_every_command_speaks_json(aside, command, example):
     if "tracker" not in example and ("clock virtual" in example or command.name != "leaks"):
-        check_json(command, example)
+        aside.do(check_json, command, example)
+
+
+def now(opened):
+    return opened.shell.scheduler.clock.now()
 
 
 # -- leaks -------------------------------------------------------------------------------------------
@@ -84,16 +89,16 @@ def test_what_was_seen_in_passing_answers_at_once(at_prompt):
     at_prompt.type("kept = []\ndef work(): kept.append(bytearray(900)); sleep(0.01)")
     for _ in range(6):
         at_prompt.type("go -n 10 work()\nsleep(1)")
-    before = at_prompt.shell.scheduler.clock.now()
+    before = at_prompt.do(now)
     (found,) = at_prompt.value("leaks()")
     assert (found.verdict, found.site, found.finished) == ("LEAK", "go work()", 60)
-    assert at_prompt.shell.scheduler.clock.now() == before
+    assert at_prompt.do(now) == before
 
 
 def test_where_nothing_was_seen_it_watches(at_prompt):
-    before = at_prompt.shell.scheduler.clock.now()
+    before = at_prompt.do(now)
     at_prompt.value("leaks()")
-    assert at_prompt.shell.scheduler.clock.now() == pytest.approx(before + 10)
+    assert at_prompt.do(now) == pytest.approx(before + 10)
 
 
 def test_everything_can_be_told(at_prompt):
@@ -107,13 +112,13 @@ def test_a_window_takes_some_time(at_prompt, window):
     assert "leaks" in at_prompt.refused(f"leaks --window {window}")
 
 
-def test_at_a_level_without_heaps_it_says_so():
-    with session(clock="virtual", level="counts") as opened:
+def test_at_a_level_without_heaps_it_says_so(aside):
+    with aside.session(clock="virtual", level="counts") as opened:
         assert any("heaps are not counted" in line for line in opened.type("leaks --window 1s"))
 
 
-def test_who_waits_for_ever_is_found_at_any_level():
-    with session(clock="virtual", level="counts") as opened:
+def test_who_waits_for_ever_is_found_at_any_level(aside):
+    with aside.session(clock="virtual", level="counts") as opened:
         opened.type(
             "def lost(): Event().wait()\ndef spawn():\n    while True:\n        go(lost)\n        sleep(0.1)\n\ngo spawn()"
         )
@@ -187,9 +192,8 @@ def test_heaps_of_two_levels_are_not_compared(at_prompt):
 # -- deny --------------------------------------------------------------------------------------------
 
 
-def test_leak_is_a_lint_that_can_be_denied(at_prompt):
-    from coshell.denied import Denied
-
-    with pytest.raises(CommandError, match="did you mean 'leak'"):
-        Denied(at_prompt.shell, ["leek"])
-    Denied(at_prompt.shell, ["leak"])
+def test_leak_is_a_lint_that_can_be_denied():
+    with session() as opened:
+        with pytest.raises(CommandError, match="did you mean 'leak'"):
+            Denied(opened.shell, ["leek"])
+        Denied(opened.shell, ["leak"])

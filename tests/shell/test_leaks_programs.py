@@ -1,6 +1,6 @@
 """Ten leaks, ten cycles and ten clean servers under traffic, and the verdict on each is right.
 
-All of them take a minute and a half, so here each third is tried, unless `EVERY_PROGRAM` is set: the checks do that.
+Here each third is tried, unless `EVERY_PROGRAM` is set: the checks do that.
 """
 
 import os
@@ -9,16 +9,19 @@ import pytest
 
 from coloop import FORM
 from tests.shell.leaking import CLEAN, CYCLES, LEAKS, Program
-from tests.shell.sessions import session
 
 WINDOW_S = 3
 
 
-def verdicts(program: Program):
-    with session(clock="virtual") as opened:
-        opened.type("import coloop\nfrom coloop import *")
-        opened.type(program.source)
-        return opened.value(f"leaks(window={WINDOW_S})")
+@pytest.fixture
+def verdicts(aside):
+    def of(program: Program):
+        with aside.session(clock="virtual") as opened:
+            opened.type("import coloop\nfrom coloop import *")
+            opened.type(program.source)
+            return opened.value(f"leaks(window={WINDOW_S})")
+
+    return of
 
 
 def named(programs):
@@ -27,7 +30,7 @@ def named(programs):
 
 
 @named(LEAKS)
-def test_a_leak_is_a_leak(program):
+def test_a_leak_is_a_leak(verdicts, program):
     found = verdicts(program)
     assert found.leaked >= 1
     assert found.cycles == 0
@@ -36,11 +39,11 @@ def test_a_leak_is_a_leak(program):
 
 
 @named(CYCLES)
-def test_a_cycle_is_a_cycle(program):
+def test_a_cycle_is_a_cycle(verdicts, program):
     found = verdicts(program)
     assert [leak.verdict for leak in found] == ["cycle"]
 
 
 @named(CLEAN)
-def test_a_clean_server_is_clean(program):
+def test_a_clean_server_is_clean(verdicts, program):
     assert list(verdicts(program)) == []

@@ -12,11 +12,11 @@ from coloop import current_scheduler, go, yield_now
 from coshell.leaks.suspects import Suspect, census, suspects
 
 
-def found_after(fill, container, rounds=2):
+def found_after(fill, container):
     """What becomes of a container that is filled between the looks; in a coroutine."""
     begun = current_scheduler().spawned
     censuses = []
-    for _ in range(rounds):
+    for _ in range(2):
         censuses.append(census())
         fill()
     names = {id(container): "it"}
@@ -24,58 +24,81 @@ def found_after(fill, container, rounds=2):
     return next((one for one in found if one.held_by == "it"), None)
 
 
+# Each of these is called in the other process, by the test below it.
+
+
+def grown(container: type, add: str) -> Suspect | None:
+    it, add_to = container(), eval(add)
+
+    def fill():
+        for _ in range(20):
+            add_to(it, len(it) + 1_000_000)
+
+    return coloop.run(lambda: found_after(fill, it))
+
+
 @pytest.mark.parametrize(
     ("container", "add"),
     [
-        ([], lambda it, n: it.append(n)),
-        ({}, lambda it, n: it.update({n: 1.5})),
-        (set(), lambda it, n: it.add(n)),
-        (deque(), lambda it, n: it.append(n)),
+        (list, "lambda it, n: it.append(n)"),
+        (dict, "lambda it, n: it.update({n: 1.5})"),
+        (set, "lambda it, n: it.add(n)"),
+        (deque, "lambda it, n: it.append(n)"),
     ],
 )
-def test_whatever_grew_in_both_halves_is_a_suspect(container, add):
-    def fill():
-        for _ in range(20):
-            add(container, len(container) + 1_000_000)
-
-    found = coloop.run(lambda: found_after(fill, container))
-    assert (found.kind, found.items, found.grown, found.dead) == (type(container).__name__, 40, 40, 0)
+def test_whatever_grew_in_both_halves_is_a_suspect(aside, container, add):
+    found = aside.do(grown, container, add)
+    assert (found.kind, found.items, found.grown, found.dead) == (container.__name__, 40, 40, 0)
 
 
-def test_what_grew_once_is_none():
+def grown_once() -> Suspect | None:
     kept = []
     fills = iter([lambda: kept.extend(range(100)), lambda: None])
-    assert coloop.run(lambda: found_after(lambda: next(fills)(), kept)) is None
+    return coloop.run(lambda: found_after(lambda: next(fills)(), kept))
 
 
-def test_what_grew_by_a_few_is_none():
+def test_what_grew_once_is_none(aside):
+    assert aside.do(grown_once) is None
+
+
+def grown_by_a_few() -> Suspect | None:
     kept = []
-    assert coloop.run(lambda: found_after(lambda: kept.append(1), kept)) is None
+    return coloop.run(lambda: found_after(lambda: kept.append(1), kept))
+
+
+def test_what_grew_by_a_few_is_none(aside):
+    assert aside.do(grown_by_a_few) is None
+
+
+def grown_by_the_dead(container: type, keep: str) -> Suspect | None:
+    it, keep_in = container(), eval(keep)
+
+    def fill():
+        for number in range(15):
+            keep_in(it, go(yield_now, name=f"{len(it)} {number}"))
+        for _ in range(3):
+            yield_now()
+
+    return coloop.run(lambda: found_after(fill, it))
 
 
 @pytest.mark.parametrize(
     ("container", "keep", "what"),
     [
-        ({}, lambda it, one: it.update({one.id: "x"}), "numbers"),
-        (set(), lambda it, one: it.add(one.id), "numbers"),
-        ({}, lambda it, one: it.update({one.name: "x"}), "names"),
-        ({}, lambda it, one: it.update({one: "x"}), "handles"),
-        ({}, lambda it, one: it.update({f"key {len(it)}": one}), "handles"),
-        ([], lambda it, one: it.append(one), "handles"),
+        (dict, "lambda it, one: it.update({one.id: 'x'})", "numbers"),
+        (set, "lambda it, one: it.add(one.id)", "numbers"),
+        (dict, "lambda it, one: it.update({one.name: 'x'})", "names"),
+        (dict, "lambda it, one: it.update({one: 'x'})", "handles"),
+        (dict, "lambda it, one: it.update({f'key {len(it)}': one})", "handles"),
+        (list, "lambda it, one: it.append(one)", "handles"),
     ],
 )
-def test_numbers_names_and_handles_of_the_dead_are_known(container, keep, what):
-    def fill():
-        for number in range(15):
-            keep(container, go(yield_now, name=f"{len(container)} {number}"))
-        for _ in range(3):
-            yield_now()
-
-    found = coloop.run(lambda: found_after(fill, container))
+def test_numbers_names_and_handles_of_the_dead_are_known(aside, container, keep, what):
+    found = aside.do(grown_by_the_dead, container, keep)
     assert (found.what, found.dead, found.grown) == (what, 30, 30)
 
 
-def test_the_living_are_not_dead():
+def grown_by_the_living() -> Suspect | None:
     kept = {}
 
     def fill():
@@ -89,26 +112,37 @@ def test_the_living_are_not_dead():
             one.cancel()
         return found
 
-    assert coloop.run(main).dead == 0
+    return coloop.run(main)
 
 
-def test_the_size_of_what_came_is_estimated():
+def test_the_living_are_not_dead(aside):
+    assert aside.do(grown_by_the_living).dead == 0
+
+
+def grown_by_pages() -> Suspect | None:
     kept = []
 
     def fill():
         kept.extend(bytearray(1000) for _ in range(10))
 
-    assert coloop.run(lambda: found_after(fill, kept)).size == pytest.approx(20 * 1057, rel=0.05)
+    return coloop.run(lambda: found_after(fill, kept))
 
 
-def test_code_of_the_user_is_not_run():
+def test_the_size_of_what_came_is_estimated(aside):
+    assert aside.do(grown_by_pages).size == pytest.approx(20 * 1057, rel=0.05)
+
+
+def grown_by_what_runs_code() -> Suspect | None:
     class Loud(int):
         def __sizeof__(self):
             raise AssertionError
 
     kept = []
-    found = coloop.run(lambda: found_after(lambda: kept.extend(Loud(n) for n in range(10)), kept))
-    assert isinstance(found, Suspect)
+    return coloop.run(lambda: found_after(lambda: kept.extend(Loud(n) for n in range(10)), kept))
+
+
+def test_code_of_the_user_is_not_run(aside):
+    assert isinstance(aside.do(grown_by_what_runs_code), Suspect)
 
 
 def test_without_a_census_nobody_is_a_suspect():

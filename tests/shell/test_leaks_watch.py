@@ -12,6 +12,12 @@ def at_prompt():
         yield opened
 
 
+@pytest.fixture
+def far_prompt(aside):
+    with aside.session(clock="virtual") as opened:
+        yield opened
+
+
 class Clock:
     """Real time as the test wants it: every reading takes some."""
 
@@ -64,8 +70,12 @@ def test_a_few_are_glanced_at_always(at_prompt):
     assert len(watch.history) == 5
 
 
-def test_a_while_is_divided_evenly_and_each_look_is_thorough(at_prompt):
-    seen = at_prompt.shell.bridge.call(at_prompt.shell.watch.watch, 11.0)
+def watched(opened):
+    return opened.shell.bridge.call(opened.shell.watch.watch, 11.0)
+
+
+def test_a_while_is_divided_evenly_and_each_look_is_thorough(far_prompt):
+    seen = far_prompt.do(watched)
     assert len(seen.looks) == LOOKS
     assert [round(look.at_s) for look in seen.looks] == list(range(12))
     assert all(look.collected for look in seen.looks)
@@ -102,10 +112,10 @@ def test_somebody_who_lets_nobody_run_can_be_glanced_at():
         assert sum(line.live for line in last.sites.values()) == 3
 
 
-def test_it_holds_nothing_of_what_it_has_seen(at_prompt):
-    at_prompt.type(
+def test_it_holds_nothing_of_what_it_has_seen(far_prompt):
+    far_prompt.type(
         "import gc, weakref\nclass Page: pass\npage = Page()\nseen = weakref.ref(page)\ncache = [page]"
     )
-    at_prompt.value("leaks(window=1)")
-    at_prompt.type("del page, cache")
-    assert at_prompt.value("seen() is None")
+    far_prompt.value("leaks(window=1)")
+    far_prompt.type("del page, cache")
+    assert far_prompt.value("seen() is None")

@@ -13,6 +13,7 @@ from coshell.lints import Finding
 from coshell.monitor import Sample
 from coshell.pictures.timeline import Timeline
 from coshell.plugin import Lint, PsColumn
+from tests.shell.aside import Aside
 from tests.shell.pictures import coroutine, snapshot
 from tests.shell.sessions import Session, check_example, check_json, hogged_session, session
 
@@ -134,11 +135,12 @@ def test_json_has_an_object_for_each_row_and_nothing_else(at_prompt: Session) ->
     assert isinstance(records[1]["stack"], int)
 
 
-def test_a_stuck_coroutine_is_warned_of(at_prompt: Session) -> None:
-    at_prompt.type("def f():\n    Channel().receive()\ngo f() --name lost")
-    (row,) = at_prompt.value("ps --where 'name == \"lost\"'")
-    assert row.warn == ("stuck",)
-    assert any(line.startswith("! co#2 lost can never be woken") for line in at_prompt.type("ps"))
+def test_a_stuck_coroutine_is_warned_of(aside: Aside) -> None:
+    with aside.session(clock="virtual") as at_prompt:
+        at_prompt.type("def f():\n    Channel().receive()\ngo f() --name lost")
+        (row,) = at_prompt.value("ps --where 'name == \"lost\"'")
+        assert row.warn == ("stuck",)
+        assert any(line.startswith("! co#2 lost can never be woken") for line in at_prompt.type("ps"))
 
 
 def test_a_death_is_warned_of_as_long_as_the_dead_is_shown(at_prompt: Session) -> None:

@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
-import gc
 import json
-import weakref
 from collections.abc import Iterator
 
 import pytest
 
 from coshell.commands.refs import COMMANDS
-from tests.shell.sessions import Session, check_example, check_json, session
+from tests.shell.aside import Aside, Seat
+from tests.shell.sessions import Session, check_example, check_json
 
 
 @pytest.fixture
-def at_prompt() -> Iterator[Session]:
-    with session(clock="virtual", level="counts") as opened:
+def at_prompt(aside: Aside) -> Iterator[Seat]:
+    with aside.session(clock="virtual", level="counts") as opened:
         yield opened
 
 
 @pytest.mark.parametrize(
     ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
 )
-def test_every_example_runs_as_it_stands(command, example) -> None:
-    check_example(command, example)
+def test_every_example_runs_as_it_stands(aside: Aside, command, example) -> None:
+    aside.do(check_example, command, example)
 
 
 @pytest.mark.parametrize(
     ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
 )
-def test_every_command_speaks_json(command, example) -> None:
-    check_json(command, example)
+def test_every_command_speaks_json(aside: Aside, command, example) -> None:
+    aside.do(check_json, command, example)
 
 
-def test_a_global_list(at_prompt: Session) -> None:
+def test_a_global_list(at_prompt: Seat) -> None:
     at_prompt.type("cache = [0, bytearray(9)]")
     assert at_prompt.type("refs cache[1]") == ["__main__.cache (list, module global) -> [1] -> bytearray"]
     assert at_prompt.type("refs cache") == ["__main__.cache (list, module global)"]
 
 
-def test_the_function_gives_a_record(at_prompt: Session) -> None:
+def test_the_function_gives_a_record(at_prompt: Seat) -> None:
     at_prompt.type("cache = {'k': bytearray(9)}")
     found = at_prompt.value("refs(cache['k'])")
     assert (found.root, found.kind, found.type) == ("__main__.cache", "module global", "dict")
@@ -47,7 +46,7 @@ def test_the_function_gives_a_record(at_prompt: Session) -> None:
     assert at_prompt.value("refs(cache['k']).root == '__main__.cache'") is True
 
 
-def test_json_has_the_links(at_prompt: Session) -> None:
+def test_json_has_the_links(at_prompt: Seat) -> None:
     at_prompt.type("cache = [bytearray(9)]")
     (line,) = at_prompt.type("refs cache[0] --json")
     assert json.loads(line) == {
@@ -59,7 +58,7 @@ def test_json_has_the_links(at_prompt: Session) -> None:
     }
 
 
-def test_a_long_chain_is_cut_in_its_middle_and_broken_between_links(at_prompt: Session) -> None:
+def test_a_long_chain_is_cut_in_its_middle_and_broken_between_links(at_prompt: Seat) -> None:
     at_prompt.type("x = bytearray(9)\nfor i in range(12): x = [x]\n")
     lines = at_prompt.type("refs " + "x" + "[0]" * 12)
     assert all(len(line) <= 80 for line in lines)
@@ -70,7 +69,7 @@ def test_a_long_chain_is_cut_in_its_middle_and_broken_between_links(at_prompt: S
     assert text.endswith("-> [0] -> bytearray")
 
 
-def test_several_chains_each_by_another_holder(at_prompt: Session) -> None:
+def test_several_chains_each_by_another_holder(at_prompt: Seat) -> None:
     at_prompt.type("x = bytearray(9)\na = [x]\nb = {'deep': [x]}")
     assert [str(chain) for chain in at_prompt.value("refs x --all 5")] == [
         "__main__.x (bytearray, module global)",
@@ -81,7 +80,7 @@ def test_several_chains_each_by_another_holder(at_prompt: Session) -> None:
     assert at_prompt.refused("refs x --all 0") == "refs: --all 0: at least one is needed"
 
 
-def test_nobody_but_the_question_holds_it(at_prompt: Session) -> None:
+def test_nobody_but_the_question_holds_it(at_prompt: Seat) -> None:
     for line in (
         "refs bytearray(9)",
         "refs(bytearray(9))",
@@ -92,41 +91,40 @@ def test_nobody_but_the_question_holds_it(at_prompt: Session) -> None:
         assert told.strip("<>") == "nothing else holds it"
 
 
-def test_asked_twice_it_answers_the_same(at_prompt: Session) -> None:
+def test_asked_twice_it_answers_the_same(at_prompt: Seat) -> None:
     at_prompt.type("cache = [bytearray(9)]\ndef look(): return str(refs(cache[0], all=9))")
     for line in ("refs cache[0] --all 9", "str(refs(cache[0], all=9))", "look()"):
         first = at_prompt.type(line)
-        gc.collect()
+        at_prompt.value("__import__('gc').collect()")
         assert at_prompt.type(line) == first
 
 
-def test_nothing_is_held_afterwards(at_prompt: Session) -> None:
-    at_prompt.type("class Thing: pass\ncache = [Thing()]\nimport weakref")
-    gone = at_prompt.value("weakref.ref(cache[0])")
+def test_nothing_is_held_afterwards(at_prompt: Seat) -> None:
+    at_prompt.type("import gc, weakref\nclass Thing: pass\ncache = [Thing()]\ngone = weakref.ref(cache[0])")
     at_prompt.type("refs cache[0]\nrefs(cache[0])\nr = refs(cache[0], all=5)")
     references = at_prompt.value("import sys\nsys.getrefcount(cache[0])")
     at_prompt.type("refs cache[0] --all 5")
     assert at_prompt.value("sys.getrefcount(cache[0])") == references
-    gc.disable()
+    at_prompt.type("gc.disable()")
     try:
         at_prompt.type("cache.clear()")
-        assert gone() is None
+        assert at_prompt.value("gone() is None")
     finally:
-        gc.enable()
+        at_prompt.type("gc.enable()")
 
 
-def test_the_collector_works_again_afterwards(at_prompt: Session) -> None:
-    at_prompt.type("refs bytearray(9)")
-    assert gc.isenabled()
-    gc.disable()
+def test_the_collector_works_again_afterwards(at_prompt: Seat) -> None:
+    at_prompt.type("import gc\nrefs bytearray(9)")
+    assert at_prompt.value("gc.isenabled()")
+    at_prompt.type("gc.disable()")
     try:
         at_prompt.type("refs bytearray(9)")
-        assert not gc.isenabled()
+        assert not at_prompt.value("gc.isenabled()")
     finally:
-        gc.enable()
+        at_prompt.type("gc.enable()")
 
 
-def test_a_coroutine_that_nobody_holds_is_held_by_the_scheduler(at_prompt: Session) -> None:
+def test_a_coroutine_that_nobody_holds_is_held_by_the_scheduler(at_prompt: Seat) -> None:
     at_prompt.type("go sleep(60) --name nap")
     assert at_prompt.type("refs nap") == ["__main__.nap (Coroutine, module global)"]
     at_prompt.type("nap = None")
@@ -138,7 +136,7 @@ def test_a_coroutine_that_nobody_holds_is_held_by_the_scheduler(at_prompt: Sessi
     assert at_prompt.value("refs(2)") == told
 
 
-def test_a_dead_coroutine_whose_handle_is_held(at_prompt: Session) -> None:
+def test_a_dead_coroutine_whose_handle_is_held(at_prompt: Seat) -> None:
     at_prompt.type("handles = {'h': go(len, 'abc')}")
     assert at_prompt.type("refs co#2") == ["__main__.handles (dict, module global) -> ['h'] -> Coroutine"]
     at_prompt.type("handles.clear()")
@@ -147,29 +145,33 @@ def test_a_dead_coroutine_whose_handle_is_held(at_prompt: Session) -> None:
     )
 
 
-def test_servers_and_connections_by_name(at_prompt: Session) -> None:
+def name_of_a_thing(opened: Session) -> str:
+    return str(next(iter(opened.shell.things)))
+
+
+def test_servers_and_connections_by_name(at_prompt: Seat) -> None:
     at_prompt.type("serve :0 print as s\ns.cache = [bytearray(9)]")
-    name = next(iter(at_prompt.shell.things))
+    name = at_prompt.do(name_of_a_thing)
     assert at_prompt.type(f"refs {name}") == ["__main__.s (Server, module global)"]
     at_prompt.type("del s")
     assert at_prompt.type(f"refs {name}") == [f"{name} (Server, server)"]
     assert at_prompt.refused("refs nothing#7") == "nothing is called 'nothing#7' (ps and conns tell what is)"
 
 
-def test_an_object_that_the_interpreter_never_frees(at_prompt: Session) -> None:
+def test_an_object_that_the_interpreter_never_frees(at_prompt: Seat) -> None:
     assert at_prompt.value("refs None").kind == "immortal"
     assert at_prompt.value("refs(True)").kind == "immortal"
 
 
-def test_it_gives_up_when_told_so(at_prompt: Session) -> None:
+def test_it_gives_up_when_told_so(at_prompt: Seat) -> None:
     told = at_prompt.value("refs bytearray(9) --limit 0")
     assert told.kind == "gave up"
     assert told.remark.startswith("gave up after 0s of computing: ")
 
 
-def test_what_the_expression_raises_is_told(at_prompt: Session) -> None:
-    assert "NameError" in (at_prompt.fail("refs nowhere.at_all").error or "")
-    assert at_prompt.shell.execute("refs").exit_code == 2
+def test_what_the_expression_raises_is_told(at_prompt: Seat) -> None:
+    assert "NameError" in at_prompt.fail("refs nowhere.at_all")[0]
+    assert at_prompt.fail("refs")[1] == 2
 
 
 _HOSTILE = """\
@@ -210,14 +212,7 @@ def sized(n):
 """
 
 
-@pytest.fixture
-def cleaned_up() -> Iterator[None]:
-    """Other tests of this process ask all objects for their class."""
-    yield
-    gc.collect()
-
-
-def test_no_code_of_the_users_runs(cleaned_up: None, at_prompt: Session) -> None:
+def test_no_code_of_the_users_runs(at_prompt: Seat) -> None:
     at_prompt.type(_HOSTILE)
     assert at_prompt.type("refs sized(99)") == [
         "__main__.outer (Hostile, module global) -> .inner -> bytearray"
@@ -233,11 +228,10 @@ def test_no_code_of_the_users_runs(cleaned_up: None, at_prompt: Session) -> None
     assert at_prompt.type("refs Hostile") == ["__main__.Hostile (class, module global)"]
 
 
-def test_it_refers_to_nothing_itself(at_prompt: Session) -> None:
+def test_it_refers_to_nothing_itself(at_prompt: Seat) -> None:
     """The record is text: what it tells of can go."""
-    at_prompt.type("class Thing: pass\nkept = [Thing()]")
-    held = weakref.ref(at_prompt.shell.names["kept"][0])
-    record = at_prompt.value("refs kept[0]")
+    at_prompt.type("import weakref\nclass Thing: pass\nkept = [Thing()]\nheld = weakref.ref(kept[0])")
+    at_prompt.type("record = refs(kept[0])")
     at_prompt.type("kept.clear()")
-    assert held() is None
-    assert record.root == "__main__.kept"
+    assert at_prompt.value("held() is None")
+    assert at_prompt.value("record.root") == "__main__.kept"

@@ -14,14 +14,32 @@ from typing import Any
 import pytest
 
 from tests.patience import wait_for
+from tests.shell.aside import Aside, Seat
 from tests.shell.sessions import Session, session
+
+_BOX = """\
+import weakref
+class Box(list):
+    __slots__ = ('__weakref__',)
+boxes = []
+def box():
+    made = Box()
+    boxes.append(weakref.ref(made))
+    return made
+"""
 
 
 @pytest.fixture
 def at_prompt() -> Iterator[Session]:
     with session(clock="virtual", level="counts") as opened:
-        opened.type("import weakref\nclass Box(list):\n    __slots__ = ('__weakref__',)\nboxes = []")
-        opened.type("def box():\n    made = Box()\n    boxes.append(weakref.ref(made))\n    return made")
+        opened.type(_BOX)
+        yield opened
+
+
+@pytest.fixture
+def far_prompt(aside: Aside) -> Iterator[Seat]:
+    with aside.session(clock="virtual", level="counts") as opened:
+        opened.type(_BOX)
         yield opened
 
 
@@ -29,7 +47,7 @@ def unnumbered(told: object) -> str:
     return re.sub(r"(every|after|lambda>)#\d+", r"\1#", re.sub(r"<co:\d+>", "<co>", str(told)))
 
 
-def chain(at_prompt: Session, source: str = "") -> str:
+def chain(at_prompt: Session | Seat, source: str = "") -> str:
     """The chain to the box that has been made; numbers that count on from test to test are left out."""
     if source:
         at_prompt.type(source)
@@ -113,8 +131,8 @@ def keeper(value: Any) -> Callable[..., Any]:
         ),
     ],
 )
-def test_a_root(at_prompt: Session, source: str, told: str) -> None:
-    assert chain(at_prompt, source) == told
+def test_a_root(far_prompt: Seat, source: str, told: str) -> None:
+    assert chain(far_prompt, source) == told
 
 
 def test_what_stands_in_the_place_of_a_module(at_prompt: Session) -> None:
