@@ -21,6 +21,7 @@ from ._account import Account
 from ._errors import NotRunning
 from ._frames import Site, stack_of_thread, top_site
 from ._memory import memory
+from ._type_names import type_name
 
 if TYPE_CHECKING:
     from ._coroutine import Coroutine
@@ -278,7 +279,7 @@ def grave_of(coroutine: Coroutine) -> tuple[object, ...]:
         heap[0],
         heap[2],
         heap[3],
-        type(coroutine._value).__name__ if error is None else coroutine.outcome,
+        type_name(type(coroutine._value)) if error is None else coroutine.outcome,
     )
 
 

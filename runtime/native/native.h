@@ -71,7 +71,7 @@ typedef struct {
 extern Names of;
 
 typedef struct {
-    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *name, *now;
+    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *now;
     PyObject *sleep, *wake, *expire, *call_failed, *NoneType, *gr_context, *outcome, *randrange;
 } Strings; /* made once: the interpreter's method cache keeps each name that is made anew */
 

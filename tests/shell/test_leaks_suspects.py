@@ -10,6 +10,7 @@ import pytest
 import coloop
 from coloop import current_scheduler, go, yield_now
 from coshell.leaks.suspects import Suspect, census, suspects
+from tests.secretive import Secret
 
 
 def found_after(fill, container, rounds=2):
@@ -40,6 +41,24 @@ def test_whatever_grew_in_both_halves_is_a_suspect(container, add):
 
     found = coloop.run(lambda: found_after(fill, container))
     assert (found.kind, found.items, found.grown, found.dead) == (type(container).__name__, 40, 40, 0)
+
+
+def test_no_class_of_a_user_s_is_asked():
+    kept = []
+    found = coloop.run(lambda: found_after(lambda: kept.extend(Secret() for _ in range(20)), kept))
+    assert (found.items, found.dead) == (40, 0)
+
+
+def test_nor_is_an_object_for_its_size():
+    class Builtin:
+        __module__ = "builtins"
+
+        def __sizeof__(self):
+            raise ZeroDivisionError
+
+    kept = []
+    found = coloop.run(lambda: found_after(lambda: kept.extend(Builtin() for _ in range(20)), kept))
+    assert found.grown == 40
 
 
 def test_what_grew_once_is_none():

@@ -47,6 +47,12 @@ def test_the_function_gives_a_record(at_prompt: Session) -> None:
     assert at_prompt.value("refs(cache['k']).root == '__main__.cache'") is True
 
 
+def test_the_class_of_what_is_asked_for_is_not_asked(at_prompt: Session) -> None:
+    at_prompt.type("from tests.secretive import Secret\ncache = [Secret()]")
+    assert at_prompt.type("refs cache[0]") == ["__main__.cache (list, module global) -> [0] -> Secret"]
+    assert at_prompt.value("refs(cache[0]).root") == "__main__.cache"
+
+
 def test_json_has_the_links(at_prompt: Session) -> None:
     at_prompt.type("cache = [bytearray(9)]")
     (line,) = at_prompt.type("refs cache[0] --json")
