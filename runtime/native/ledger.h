@@ -8,6 +8,7 @@
        ledger_hooks.c     standing between CPython and its allocators
        ledger_sites.c     where blocks were allocated: of all, or of some
        ledger_stacks.c    by which calls
+       ledger_frames.h    the frames that are read for that
        ledger_types.c     which objects are on an account, by type
        ledger_objects.c   and which of some objects are
        ledger_audit.c     whether the map and the counters agree
