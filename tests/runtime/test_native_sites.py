@@ -207,6 +207,19 @@ def test_one_can_be_told_exactly_while_the_others_are_estimated() -> None:
         child.cancel()
 
 
+@coroutine
+def test_at_level_heap_no_place_is_noted_of_anybody() -> None:
+    memory.set_level("sites")
+    suspect = go(suspend_and_make)
+    memory.note_all_sites(suspect)
+    memory.set_level("heap")
+    suspect.resume()
+    yield_now()
+    memory.set_level("sites")
+    assert memory.sites(suspect.id) == ()
+    suspect.cancel()
+
+
 def suspend_and_make() -> None:
     suspend()
     kept = []
