@@ -1,15 +1,7 @@
 """Looking in passing is cheap, looking for a while is thorough, and both leave out the shell's own."""
 
-import pytest
-
 from coshell.leaks.watch import LOOKS, Watch
 from tests.shell.sessions import hogged_session, session
-
-
-@pytest.fixture
-def at_prompt():
-    with session(clock="virtual") as opened:
-        yield opened
 
 
 class Clock:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from coshell.commands.refs import COMMANDS
-from tests.shell.sessions import Session, check_example, check_json, session
+from tests.shell.sessions import Session, check_example, check_json, each_example, session
 
 
 @pytest.fixture
@@ -19,16 +19,12 @@ def at_prompt() -> Iterator[Session]:
         yield opened
 
 
-@pytest.mark.parametrize(
-    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
-)
+@each_example(*COMMANDS)
 def test_every_example_runs_as_it_stands(command, example) -> None:
     check_example(command, example)
 
 
-@pytest.mark.parametrize(
-    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
-)
+@each_example(*COMMANDS)
 def test_every_command_speaks_json(command, example) -> None:
     check_json(command, example)
 
