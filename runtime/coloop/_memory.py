@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
 LEVELS: Final = ("off", "counts", "heap", "sites")
 FRAMES_AT_SITES: Final = 8  # tracemalloc's cost grows with every frame it keeps per block
-MEAN_BYTES: Final = (
-    16 * 1024
-)  # one block in so many has its place noted: an error of 10 % in 2 MB, for nothing
+# One block in so many has its place noted: an error of 10 % in 2 MB, for nothing.
+MEAN_BYTES: Final = 16 * 1024
 WORD_BYTES: Final = 8
 CHUNK_BYTES: Final = 16 * 1024  # CPython >= 3.11, pystate.c: DATA_STACK_CHUNK_SIZE
 FIRST_CHUNK_BYTES: Final[int] = CHUNK_BYTES if native is None else native.FIRST_CHUNK_BYTES
@@ -96,7 +95,8 @@ class Memory:
     def set_level(self, level: str, *, exact: bool = False) -> None:
         """Change what is counted, also while coroutines run; heap figures count from this moment.
 
-        Between `heap` and `sites` the native core goes on counting.
+        Between `heap` and `sites` the native core goes on counting. The level that is on already is begun anew if its
+        figures are void.
 
         Args:
             level: `off`, `counts`, `heap` or `sites`.
@@ -109,7 +109,8 @@ class Memory:
         """
         if level not in LEVELS:
             raise ValueError(f"no such level: {level!r} (one of {', '.join(LEVELS)})")
-        if (level, exact) == (self._level, self._notes_all):
+        is_void = self.ledger is not None and self.ledger.trouble() is not None
+        if (level, exact) == (self._level, self._notes_all) and not is_void:
             return
         self._notes_all = exact
         if self._goes_on(level):

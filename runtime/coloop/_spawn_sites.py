@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NUMBER_AT_END: Final = re.compile(
-    r"/c\d+$|(?<=[^\W\d])\d+$"
-)  # of a server's connections, and of numbered workers
+# Of a server's connections, and of numbered workers.
+NUMBER_AT_END: Final = re.compile(r"/c\d+$|(?<=[^\W\d])\d+$")
 
 
 class SpawnSite(NamedTuple):

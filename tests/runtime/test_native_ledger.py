@@ -621,7 +621,6 @@ def test_if_another_takes_the_hooks_away_the_figures_are_void_and_that_is_said()
     )
     assert current().account.heap_bytes is None
     assert coloop.snapshot().traced_bytes is None
-    memory.set_level("counts")
     memory.set_level("heap")
     assert memory.traces_heap()
     audit()
