@@ -621,6 +621,9 @@ def test_if_another_takes_the_hooks_away_the_figures_are_void_and_that_is_said()
     )
     assert current().account.heap_bytes is None
     assert coloop.snapshot().traced_bytes is None
+    for ask in (memory.types, memory.objects):
+        with pytest.raises(CoroutineError, match="counting has ended, its figures are void: another tool"):
+            ask(1)
     memory.set_level("heap")
     assert memory.traces_heap()
     audit()
