@@ -77,6 +77,20 @@ typedef struct {
 
 extern Strings str;
 
+typedef struct {
+    PyObject **into;
+    const char *text;
+} Text; /* that a file makes once */
+
+static inline int
+make_texts(const Text *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(*texts[i].into = PyUnicode_InternFromString(texts[i].text)))
+            return -1;
+    return 0;
+}
+
 extern _Thread_local PyObject *current; /* the scheduler of this thread; owned */
 
 /* -- one coroutine */
