@@ -110,7 +110,7 @@ void late_credit(Account *account, int64_t bytes);
 
 int64_t living_bytes(void);
 void look_at_limits(Account *account, int64_t tried);
-int refuses(size_t size);
+int refuses(size_t size, const void *old);
 void attach_limit(Account *account, PyObject *limit);
 
 /* -- births */

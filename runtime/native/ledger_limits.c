@@ -199,16 +199,28 @@ is_too_much(Limit *limit, int64_t used, size_t size)
     return 1;
 }
 
-/* Whether a request is refused. One for so much that no size can say it is the system's to refuse. */
+/* What is given back if `old` is resized by who has this account. */
+static size_t
+spared(const Account *account, const void *old)
+{
+    const uint32_t *tag = old ? find_tag((uintptr_t)old) : NULL;
+    return tag && *tag && tagged_account(*tag) == account ? (size_t)tagged_bytes(tag) : 0;
+}
+
+/* Whether a request is refused; `old` is the block that it is to take the place of, if any. One for so much that no
+   size can say it is the system's to refuse. */
 int
-refuses(size_t size)
+refuses(size_t size, const void *old)
 {
     Account *account = paying;
     if (size <= LARGEST_GRANTED || !counting || !account || size > PY_SSIZE_T_MAX)
         return 0;
+    size_t less = spared(account, old);
+    if (size <= LARGEST_GRANTED + less)
+        return 0;
     Limit *all = limit_of_all();
-    return is_too_much(particulars[number_of(account)].limit, account->bytes, size) ||
-           (all && account >= &accounts[FIRST_ACCOUNT] && is_too_much(all, living_bytes(), size));
+    return is_too_much(particulars[number_of(account)].limit, account->bytes, size - less) ||
+           (all && account >= &accounts[FIRST_ACCOUNT] && is_too_much(all, living_bytes(), size - less));
 }
 
 void
