@@ -36,6 +36,7 @@ class Command:
             and works while a coroutine lets nobody else run.
         columns: how records are shown as a table; by default as their class says.
         show: from the value and the width of the screen to lines, instead of the usual form.
+        record: from the value to what JSON tells of it, where that is more than the value.
         owner: the plugin that brought it.
         details: more than the summary, for its help.
     """
@@ -48,6 +49,7 @@ class Command:
     lane: str = "loop"
     columns: tuple[Column, ...] = ()
     show: Callable[[Any, int], Iterable[str]] | None = None
+    record: Callable[[Any], Any] | None = None
     owner: str = "coshell"
     details: str = ""
 

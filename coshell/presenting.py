@@ -25,7 +25,7 @@ def lines_of(command: Command, value: Any, settings: Settings, width: int, *, as
         as_json: one object per line instead.
     """
     if as_json:
-        return json_lines(value)
+        return json_lines(value if command.record is None else command.record(value))
     if command.show is not None:
         return command.show(value, width)
     if value is None:

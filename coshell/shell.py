@@ -271,7 +271,7 @@ class Shell:
             if step.kind != "input":
                 return self._direct(step)
             found = self.classify(step.text.partition("\n")[0], strict=strict)
-            kind = found.kind
+            kind = "python" if found.kind == "directive" else found.kind
             return self._run_line(found, step.text)
         except BaseException as error:
             return self.result_of(error, kind)
@@ -284,7 +284,7 @@ class Shell:
             case "command":
                 _, newline, block = source.partition("\n")
                 return self._run_command(self.commands.get(found.name), found.rest + newline + block)
-            case "python":
+            case "python" | "directive":  # by now what begins with @ is a decorator
                 done = self.bridge.call(self._in_foreground, self._run_python, source)
                 return self._told(done, "python")
             case "os":

@@ -11,6 +11,7 @@ def built_in() -> Iterator[Command]:
     """All of them."""
     from . import (
         coroutines,
+        heap,
         leaking,
         limiting,
         looking,
@@ -23,6 +24,19 @@ def built_in() -> Iterator[Command]:
         status,
     )
 
-    own = (session, status, coroutines, looking, network, netcat, memory, limiting, leaking, refs, pictures)
+    own = (
+        session,
+        status,
+        coroutines,
+        looking,
+        network,
+        netcat,
+        memory,
+        heap,
+        limiting,
+        leaking,
+        refs,
+        pictures,
+    )
     for module in own:
         yield from module.COMMANDS

@@ -5,12 +5,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import coloop
-from coloop import Coroutine, Server, Snapshot, memory
-from coshell.closeup import close_up
-from coshell.command import Arg, Command, CommandError
+from coloop import Snapshot, memory
+from coshell.command import Command
 from coshell.ledgers import Ledgers, ledger_lines, ledgers
 from coshell.listing import fitted
 from coshell.text import plural, printable
@@ -123,35 +122,6 @@ def _gc_lines(value: Collected, _: int) -> list[str]:
     return lines
 
 
-# -- heap ------------------------------------------------------------------------------------------
-
-
-def heap(shell: Shell, owner: Any) -> Bytes:
-    """The heap on a coroutine's account; a server's is that of all its coroutines."""
-    if not memory.traces_heap():
-        raise CommandError(f"heap is not traced at level {memory.level()!r}: set level heap")
-    name = _server_name(shell, owner)
-    if name is None:
-        return Bytes(close_up(shell, owner).picture.heap_bytes or 0)
-    theirs = (p for p in shell.snapshot().coroutines if p.name == name or p.name.startswith(f"{name}/"))
-    return Bytes(sum(picture.heap_bytes or 0 for picture in theirs))
-
-
-def _server_name(shell: Shell, owner: Any) -> str | None:
-    """The name that a server's coroutines have, if a server is meant."""
-    if isinstance(owner, (Coroutine, int)):
-        return None
-    try:
-        server = shell.find_server(owner)
-    except CommandError:
-        return None
-    return server.name if isinstance(server, Server) else None
-
-
-def _heap_lines(value: Bytes, _: int) -> list[str]:
-    return [str(value)]
-
-
 COMMANDS: Final = (
     Command(
         "mem",
@@ -174,14 +144,5 @@ COMMANDS: Final = (
         ("gc", "a = []\na.append(a)\ndel a\ngc"),
         show=_gc_lines,
         details="What only the collector frees was held by a cycle of references: a leak for as long as it does not run.",
-    ),
-    Command(
-        "heap",
-        "show the heap of a coroutine, or of all coroutines of a server",
-        heap,
-        (Arg("owner", "a coroutine's number or name, or a server's name", "coroutine"),),
-        ("go sleep(60) --name nap\nheap nap", 'echo :0\nheap("echo#1") < 64 * 1024'),
-        lane="any",
-        show=_heap_lines,
     ),
 )

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import coloop
-from coshell.command import Command
+from coshell.command import Arg, Command
+from coshell.commands.itself import Kept, itself, shells_heap
 from coshell.commands.memory import MAX_SURVEYED
+from coshell.listing import Listing
 from coshell.pictures.timeline import LIMIT_BYTES
 from coshell.text import plural, printable
 from coshell.values import Bytes, Count, Duration
@@ -75,14 +77,16 @@ class Status:
     plugins: tuple[str, ...]
 
 
-def status(shell: Shell) -> Status:
-    """How everything fares, also while a coroutine holds the scheduler."""
+def status(shell: Shell, self: bool = False) -> Status | Listing[Kept]:
+    """How everything fares, or the shell itself, also while a coroutine holds the scheduler."""
     snapshot = shell.snapshot(MAX_SURVEYED)
+    return itself(shell, snapshot) if self else _status(shell, snapshot)
+
+
+def _status(shell: Shell, snapshot: coloop.Snapshot) -> Status:
     whole = len(snapshot.coroutines) == snapshot.live
-    held, books = coloop.memory.held(), coloop.memory.bookkeeping()
-    own = next((picture.heap_bytes for picture in snapshot.coroutines if picture.id == 1), None)
-    if own is not None and held is not None:
-        own += held.outside.own
+    own = shells_heap(snapshot)  # at once, for it grows while we look
+    books = coloop.memory.bookkeeping()
     kind = "virtual" if shell.bridge.clock_is_virtual else "real"
     return Status(
         scheduler=_scheduler_state(snapshot),
@@ -124,7 +128,9 @@ def _scheduler_state(snapshot: coloop.Snapshot) -> str:
     return f"held by co#{hog.id} {hog.name} for {Duration(hog.running_for_s)} (where {hog.id}, kill {hog.id})"
 
 
-def _status_lines(value: Status, _: int) -> list[str]:
+def _status_lines(value: Status | Listing[Kept], width: int) -> list[str]:
+    if not isinstance(value, Status):
+        return value.lines(width)
     facts = (
         ("scheduler", f"{value.scheduler}; lag {value.lag}; {value.switches} switches; clock {value.clock}"),
         (
@@ -155,7 +161,7 @@ def _accounts_line(value: Status) -> str:
 
 
 def _heap_line(value: Status) -> str:
-    return f"{value.heap} in coroutines, {value.shell or 0} of it the shell's; {value.outside or 0} outside of all"
+    return f"{value.heap} in coroutines, {value.outside or 0} outside of all; {value.shell or 0} of both the shell's"
 
 
 def _itself_line(value: Status) -> str:
@@ -169,7 +175,14 @@ COMMANDS: Final = (
         "status",
         "show how the scheduler and the process fare",
         status,
-        examples=("status", "status --json"),
+        (
+            Arg(
+                "--self",
+                "only what the shell and the ledger take for themselves, and the most that it may be",
+                "flag",
+            ),
+        ),
+        ("status", "status --json", "status --self"),
         lane="any",
         show=_status_lines,
         details="Works while a coroutine lets nobody run.",

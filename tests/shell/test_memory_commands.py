@@ -8,7 +8,6 @@ import pytest
 
 from coloop import FORM, memory
 from coshell.commands.memory import COMMANDS
-from coshell.values import Bytes
 from tests.shell.sessions import Session, check_example, check_json, each_example, hogged_session, session
 
 HELD_BYTES = 5_000_000
@@ -131,28 +130,3 @@ def test_gc_says_how_many_bytes_were_freed(at_prompt: Session) -> None:
 def test_without_tracing_only_objects_are_counted() -> None:
     with session(level="counts") as at_prompt:
         assert at_prompt.type("gc")[0].endswith("bytes are not traced (set level heap)")
-
-
-# -- heap --------------------------------------------------------------------------------------------
-
-
-def test_the_heap_of_a_coroutine(at_prompt: Session) -> None:
-    at_prompt.type(_HOLDER)
-    for form in ("heap holder", "heap 2", "heap('holder')", "heap(holder)", "heap(2)"):
-        assert at_prompt.value(form) == pytest.approx(HELD_BYTES, rel=0.02)
-    assert at_prompt.type("heap holder") == [str(Bytes(at_prompt.value("heap holder")))]
-    assert at_prompt.value("heap('holder') < 64 * 1024") is False
-
-
-def test_the_heap_of_a_server_is_that_of_all_its_coroutines(at_prompt: Session) -> None:
-    at_prompt.type(f"def hold(conn):\n    kept = bytearray({HELD_BYTES})\n    conn.recv()")
-    at_prompt.type("serve :0 hold --as s\nconnect s as a\nconnect s as b\ncoloop.testing.wait_until_idle()")
-    for form in ("heap s", "heap('hold#1')", "heap(s)"):
-        assert at_prompt.value(form) == pytest.approx(2 * HELD_BYTES, rel=0.02)
-    assert at_prompt.value("heap('hold#1/c1')") == pytest.approx(HELD_BYTES, rel=0.02)
-
-
-def test_the_heap_of_nobody_is_told_in_one_line(at_prompt: Session) -> None:
-    assert at_prompt.refused("heap 9").endswith("living: 1")
-    with session(level="counts") as untraced:
-        assert untraced.refused("heap 1") == "heap is not traced at level 'counts': set level heap"

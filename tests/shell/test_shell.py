@@ -75,6 +75,17 @@ def test_a_block_runs_as_a_whole(typed):
     assert typed("def f(n):\n    sleep(0)\n\n    return n", "f(7)") == ["7"]
 
 
+def test_what_stands_below_a_decorator_is_defined(typed):
+    assert typed("from functools import cache", "@cache\ndef f(n):\n    return n", "f(7)") == ["7"]
+    typed("from dataclasses import dataclass")
+    assert typed("@dataclass\nclass Point:\n    x: int", "Point(1)") == ["Point(x=1)"]
+
+
+def test_a_failing_decorator_tells_where_it_failed(shell):
+    result = failure(shell, "@missing\ndef f(): pass")
+    assert (result.kind, result.error) == ("python", "NameError: name 'missing' is not defined")
+
+
 def test_lines_that_were_pasted_run_one_after_the_other(shell, typed):
     assert typed("x = 1\nfor i in range(2):\n    x += i\n\nx") == ["2"]
     result = failure(shell, "y = 1\n1 / 0\ny = 2")

@@ -83,3 +83,18 @@ def test_status_tells_what_the_shell_itself_remembers(typed):
     assert line.endswith(" of samples, at most 512.0K")
     record = json.loads(typed("status --json")[0])
     assert 0 < record["samples"] < record["samples_limit"]
+
+
+def test_status_tells_what_the_shell_takes_for_itself(typed):
+    typed("set level heap")
+    header, *rows = typed("status --self")
+    assert header.split() == ["WHAT", "NOW", "AT-MOST"]
+    assert any(row.startswith("heap of the shell's own coroutine and threads") for row in rows)
+
+
+def test_all_that_the_shell_keeps_stays_below_its_bound(typed):
+    for number in range(40):
+        typed(f"mark m{number}")
+    kept = [json.loads(line) for line in typed("status --self --json")]
+    assert {record["what"]: record["now"] for record in kept}["marks"] == 32
+    assert all(record["now"] <= record["at_most"] for record in kept if record["now"] and record["at_most"])
