@@ -130,7 +130,7 @@ def _is_plain(node: ast.expr) -> bool:
 
 
 def _in_unit_of(left: Any, right: Any) -> Any:
-    is_bare_number = type(right) in {int, float}
+    is_bare_number = type(right) is int or type(right) is float  # the type of anything may have no hash
     return (
         type(left)(right) if is_bare_number and isinstance(left, (Bytes, Count, Duration, Percent)) else right
     )

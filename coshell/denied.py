@@ -104,7 +104,7 @@ class Leaked:
 
 def leaks_of(shell: Shell) -> list[Leaked]:
     """What was found to leak in the course of a run; in a coroutine."""
-    from .leaks.report import records
+    from .leaks.evidence import records
 
     seen = shell.watch.now()
     judged = records(seen.judged(), seen.looks)

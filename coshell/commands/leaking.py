@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from coloop import memory
 from coshell.command import Arg, Command, CommandError, UsageError
 from coshell.command_error import did_you_mean
+from coshell.leaks.evidence import records
 from coshell.leaks.marks import COLUMNS, MAX_MARKS, Change, Mark, changes, elapsed, mark_of
-from coshell.leaks.report import Leaks, records
+from coshell.leaks.report import Leaks
 from coshell.leaks.watch import USUAL_WINDOW_S
 from coshell.listing import Listing, lines_of, listing
 from coshell.render import json_line

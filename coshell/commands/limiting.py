@@ -53,7 +53,7 @@ def limit(
         raise UsageError("limit: --warn says it, --cancel ends who crosses it: give one of them")
     if off and (heap is not None or warn or cancel):
         raise UsageError("limit: --off takes the limit away: it goes with no other option but --all")
-    if not (off or heap is not None):
+    if heap is None and not off:
         if coroutine or all or warn or cancel:
             raise UsageError("limit: how much? --heap 4M, or --off for no limit")
         return listing(shell, _limited(shell))

@@ -21,7 +21,7 @@ def refs(shell: Shell, object: Any, all: int | None, limit: float) -> Chain | li
     count = 1 if all is None else all
     if count < 1:
         raise UsageError(f"refs: --all {all}: at least one is needed")
-    if type(object) in {str, int}:
+    if type(object) is str or type(object) is int:  # no set: the type of anything may have no hash
         target = meant(shell, str(object))
         if type(target) is Gone:
             left = residue(shell, target.picture, limit)

@@ -15,6 +15,4 @@ LIMIT_S: Final = 2.0
 
 def holder_of(shell: Shell, container: Any) -> str:
     """`__main__.cache`, or nothing; on the scheduler's thread."""
-    chain = chains(shell, container, 0, 1, LIMIT_S)[0]
-    links = "".join(link.at if link.at[:1] in {".", "["} else f" -> {link.at}" for link in chain.chain)
-    return f"{chain.root}{links}".removesuffix(f" -> {INSIDE}") if chain.root else ""
+    return chains(shell, container, 0, 1, LIMIT_S)[0].written.removesuffix(f" -> {INSIDE}")

@@ -24,7 +24,8 @@ MAX_SUSPECTS: Final = 5  # each costs a walk through the heap
 LEAST_GROWN: Final = 8
 MAX_EXAMINED: Final = 5000
 MAX_SIZED: Final = 100
-CONTAINERS: Final[frozenset[type]] = frozenset({list, dict, set, deque})
+CONTAINERS: Final = frozenset(map(id, (list, dict, set, deque)))  # a type may have no hash, or a user's
+HEAP_TYPE: Final = 1 << 9  # CPython, object.h: Py_TPFLAGS_HEAPTYPE; no other type has methods of a user's
 
 Census = dict[int, int]
 
@@ -107,7 +108,7 @@ def _containers() -> Iterator[Any]:
     for begin in range(0, len(objects), CHUNK):
         chunk = objects[begin : begin + CHUNK]
         for found in chunk:
-            if type(found) in CONTAINERS and found is not objects and found is not chunk:
+            if id(type(found)) in CONTAINERS and found is not objects and found is not chunk:
                 yield found
         # What C code of a module holds is left alone: up to CPython 3.12.5 freed objects are among it.
         safe = [found for found in chunk if not issubclass(type(found), ModuleType)]
@@ -172,7 +173,8 @@ def _mean_size(container: Any, newest: list[Any]) -> int:
 
 def _size_of(item: Any) -> int:
     """What an object takes, as far as it can be told without running the user's code."""
-    return object.__sizeof__(item) if type(item).__module__ != "builtins" else getsizeof(item)
+    flags = type.__dict__["__flags__"].__get__(type(item))
+    return object.__sizeof__(item) if flags & HEAP_TYPE else getsizeof(item)
 
 
 def _newest(container: Any, count: int) -> list[Any]:

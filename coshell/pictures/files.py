@@ -57,7 +57,7 @@ def _create(path: Path, data: bytes) -> None:
         try:
             file.write(data)
             file.flush()
-        except OSError:
+        except BaseException:
             path.unlink()
             raise
 

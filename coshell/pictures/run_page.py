@@ -29,7 +29,7 @@ _VERDICT_STYLES: Final = {"LEAK": "bad", "cycle": "warn", "warming up": "soft", 
 
 
 class Verdict(Protocol):
-    """What is shown of one place of birth; see `coshell.leaks.report.Leak`."""
+    """What is shown of one place of birth; see `coshell.leaks.leak.Leak`."""
 
     @property
     def verdict(self) -> str: ...  # noqa: D102

@@ -187,7 +187,7 @@ def _happening(event: Event) -> Happening:
 
 def _verdicts(shell: Shell) -> tuple[list[Verdict] | None, str]:
     """The verdicts, or why there are none."""
-    from coshell.leaks.report import records
+    from coshell.leaks.evidence import records
 
     def judged() -> list[Verdict]:
         seen = shell.watch.now()

@@ -54,6 +54,12 @@ class Chain:
     def __repr__(self) -> str:
         return f"<{self}>"
 
+    @property
+    def written(self) -> str:
+        """The root and the links as one would write them: `__main__.table['open']`; empty if there is no chain."""
+        links = (link.at if link.at[:1] in {".", "["} else f"{_ARROW}{link.at}" for link in self.chain)
+        return self.root + "".join(links)
+
     def parts(self) -> list[str]:
         """The chain as it is read: the root, the links, the object; or why there is none."""
         if not self.root:

@@ -126,7 +126,6 @@ def _alike(ways: list[Way]) -> Holding:
 
 
 def _holding(chain: Chain, last: Any, share: float) -> Holding:
-    links = "".join(link.at if link.at[0] in ".[" else f" -> {link.at}" for link in chain.chain)
     kind = next((kind for kind in _SIZED if isinstance_of(last, kind)), None)
     items = None if kind is None else kind.__len__(last)
-    return Holding(f"{chain.root}{links}", chain.kind, type_name(last), items, share)
+    return Holding(chain.written, chain.kind, type_name(last), items, share)

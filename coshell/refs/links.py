@@ -21,8 +21,6 @@ from .frames import variables
 from .naming import key_text
 
 INSIDE: Final = "inside"  # it is held, and Python has no way to say where
-
-
 _HAVE_A_FRAME: Final = (GeneratorType, CoroutineType, TracebackType)
 
 

@@ -26,7 +26,6 @@ from .roots import Root
 
 CHUNK: Final = 50_000  # objects that are looked at between two looks at the clock
 SMALL_CHUNK: Final = 1000  # among so many a holder is looked for one by one
-
 MAX_HOLDERS: Final = 10_000  # that are told apart, in one ring
 
 Holder = tuple[int, Any, int]  # the ring it is in, itself, and the target's id

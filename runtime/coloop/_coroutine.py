@@ -20,6 +20,7 @@ from ._errors import WasCancelled
 from ._form import native, quick
 from ._frames import summaries
 from ._snapshot import account_of
+from ._type_names import type_name
 
 if TYPE_CHECKING or native is None:
     from ._coroutine_state import CoroutineState
@@ -81,9 +82,8 @@ class Coroutine(CoroutineState):
         if self._ended_at is None:
             return None
         if self._state == DONE:
-            return "returned" if self._value is None else f"returned a {type(self._value).__name__}"
-        error = self._error
-        return "cancelled" if self._state == CANCELLED else traceback.format_exception_only(error)[-1].strip()
+            return "returned" if self._value is None else f"returned a {type_name(type(self._value))}"
+        return "cancelled" if self._state == CANCELLED else _last_line(self._error)
 
     def stack(self) -> list[traceback.FrameSummary]:
         """Where it stands, outermost frame first, without the runtime's own frames; empty once it has ended.
@@ -199,4 +199,12 @@ def label(number: int) -> str:
 def default_name(fn: Callable[..., Any]) -> str:
     """A coroutine's name when none is given: its function's, or the type of the callable."""
     name = getattr(fn, "__name__", None)
-    return name if isinstance(name, str) else type(fn).__name__
+    return name if isinstance(name, str) else type_name(type(fn))
+
+
+def _last_line(error: BaseException | None) -> str:
+    """What a traceback ends with; an error of a class that cannot be asked must not hold up its coroutine's end."""
+    try:
+        return traceback.format_exception_only(error)[-1].strip()
+    except Exception:
+        return type_name(type(error))

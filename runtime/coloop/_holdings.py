@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ._after import TimedCall
 from ._coroutine import Coroutine
 from ._form import native
+from ._type_names import type_module
 
 if TYPE_CHECKING or native is None:
     from ._timers import Timer
@@ -104,8 +105,7 @@ def _variables(call: TimedCall) -> Iterator[tuple[str, Any]]:
 
 def _is_own(master: object) -> bool:
     """Whether a timer only wakes somebody, or interrupts him."""
-    # Read past a metaclass of the user's.
-    return str(type.__dict__["__module__"].__get__(type(master))).startswith("coloop.")
+    return type_module(type(master)).startswith("coloop.")
 
 
 def _call(

@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
 LEVELS: Final = ("off", "counts", "heap", "sites")
 FRAMES_AT_SITES: Final = 8  # tracemalloc's cost grows with every frame it keeps per block
-MEAN_BYTES: Final = (
-    16 * 1024
-)  # one block in so many has its place noted: an error of 10 % in 2 MB, for nothing
+# One block in so many has its place noted: an error of 10 % in 2 MB, for nothing.
+MEAN_BYTES: Final = 16 * 1024
 WORD_BYTES: Final = 8
 CHUNK_BYTES: Final = 16 * 1024  # CPython >= 3.11, pystate.c: DATA_STACK_CHUNK_SIZE
 FIRST_CHUNK_BYTES: Final[int] = CHUNK_BYTES if native is None else native.FIRST_CHUNK_BYTES
@@ -96,7 +95,8 @@ class Memory:
     def set_level(self, level: str, *, exact: bool = False) -> None:
         """Change what is counted, also while coroutines run; heap figures count from this moment.
 
-        Between `heap` and `sites` the native core goes on counting.
+        Between `heap` and `sites` the native core goes on counting. The level that is on already is begun anew if its
+        figures are void.
 
         Args:
             level: `off`, `counts`, `heap` or `sites`.
@@ -109,7 +109,8 @@ class Memory:
         """
         if level not in LEVELS:
             raise ValueError(f"no such level: {level!r} (one of {', '.join(LEVELS)})")
-        if (level, exact) == (self._level, self._notes_all):
+        is_void = self.ledger is not None and self.ledger.trouble() is not None
+        if (level, exact) == (self._level, self._notes_all) and not is_void:
             return
         self._notes_all = exact
         if self._goes_on(level):
@@ -148,9 +149,9 @@ class Memory:
             all_blocks: False takes it back.
 
         Raises:
-            CoroutineError: below level `sites`.
+            CoroutineError: below level `sites`, or counting has ended.
         """
-        ledger = self._ledger_of_sites()
+        ledger = self._ledger_of("sites", "sites")
         if isinstance(ledger, NativeLedger):
             ledger.note_all(coroutine, all_blocks=all_blocks)
 
@@ -251,9 +252,9 @@ class Memory:
             top: at most so many places.
 
         Raises:
-            CoroutineError: below level `sites`, or nobody knows whose a block is.
+            CoroutineError: below level `sites`, nobody knows whose a block is, or counting has ended.
         """
-        return self._ledger_of_sites().sites(coroutine, top)
+        return self._ledger_of("sites", "sites").sites(coroutine, top)
 
     def stacks(self, coroutine: int | None = None) -> tuple[HeapStack, ...]:
         """The live heap by the chain of calls through which it was allocated, largest first.
@@ -262,19 +263,17 @@ class Memory:
             coroutine: only what is on the account of the coroutine with this id; that takes the native core.
 
         Raises:
-            CoroutineError: below level `sites`, or nobody knows whose a block is.
+            CoroutineError: below level `sites`, nobody knows whose a block is, or counting has ended.
         """
-        return self._ledger_of_sites().stacks(coroutine)
+        return self._ledger_of("sites", "sites").stacks(coroutine)
 
     def types(self, coroutine: int) -> tuple[HeapType, ...]:
         """The live objects on the account of the coroutine with this id, by type, largest first.
 
         Raises:
-            CoroutineError: below level `heap`, or nobody knows whose an object is.
+            CoroutineError: below level `heap`, nobody knows whose an object is, or counting has ended.
         """
-        if self.ledger is None:
-            raise CoroutineError(f"types are not told at level {self._level}: call memory.set_level('heap')")
-        return self.ledger.types(coroutine)
+        return self._ledger_of("types", "heap").types(coroutine)
 
     def objects(self, whose: int | str) -> list[Any]:
         """The live objects that are on an account, as far as the collector can reach them; in no order.
@@ -287,17 +286,18 @@ class Memory:
                 the dead have left who were started there.
 
         Raises:
-            CoroutineError: below level `heap`, or nobody knows whose an object is.
+            CoroutineError: below level `heap`, nobody knows whose an object is, or counting has ended.
         """
-        if self.ledger is None:
-            raise CoroutineError(
-                f"objects are not told at level {self._level}: call memory.set_level('heap')"
-            )
-        return self.ledger.objects(whose)
+        return self._ledger_of("objects", "heap").objects(whose)
 
-    def _ledger_of_sites(self) -> Ledger:
-        if self.ledger is None or self._level != "sites":
-            raise CoroutineError(f"sites are not told at level {self._level}: call memory.set_level('sites')")
+    def _ledger_of(self, what: str, level: str) -> Ledger:
+        """Who tells `what`, which takes at least this level."""
+        if self.ledger is None or LEVELS.index(self._level) < LEVELS.index(level):
+            raise CoroutineError(
+                f"{what} are not told at level {self._level}: call memory.set_level({level!r})"
+            )
+        if self.ledger.trouble() is not None:
+            raise CoroutineError(self.cost())
         return self.ledger
 
     def _measure_cost(self, plain_ns: float) -> str:

@@ -23,6 +23,7 @@ from ._errors import CoroutineError
 from ._form import native
 from ._frames import Site, is_ours
 from ._heap_pictures import Bookkeeping, HeapSite, HeapStack, HeapType, Held, Outside, Residue
+from ._type_names import type_name
 
 if TYPE_CHECKING:
     from ._coroutine import Coroutine
@@ -119,7 +120,7 @@ class NativeLedger:
     def types(self, coroutine: int) -> tuple[HeapType, ...]:
         """The live objects of one coroutine; what they keep elsewhere is told together."""
         found = (
-            HeapType("(contents)" if kind is None else kind.__name__, count, size)
+            HeapType("(contents)" if kind is None else type_name(kind), count, size)
             for kind, count, size in core.ledger_types(all_types(), coroutine)
         )
         return tuple(sorted(found, key=lambda each: -each.heap_bytes))

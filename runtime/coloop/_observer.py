@@ -10,6 +10,8 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
+from ._type_names import type_name
+
 if TYPE_CHECKING:
     from ._coroutine import Coroutine
     from ._scheduler import Scheduler
@@ -42,9 +44,9 @@ def describe_failure(coroutine: Coroutine | None, name: str, error: BaseExceptio
         id=0 if coroutine is None else coroutine.id,
         name=name,
         age_s=0.0 if coroutine is None else coroutine.age_s,
-        exception_type=type(error).__name__,
+        exception_type=type_name(type(error)),
         message=_message_of(error),
-        traceback="".join(traceback.format_exception(error)),
+        traceback=_traceback_of(error),
     )
 
 
@@ -52,7 +54,14 @@ def _message_of(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as worse:
-        return f"<its __str__ raised {type(worse).__name__}>"
+        return f"<its __str__ raised {type_name(type(worse))}>"
+
+
+def _traceback_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception as worse:
+        return f"{type_name(type(error))}: <its class raised {type_name(type(worse))}>\n"
 
 
 class Observer:

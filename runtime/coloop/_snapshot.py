@@ -9,7 +9,6 @@ would need a walk over stacks. All sizes are bytes, all times seconds.
 from __future__ import annotations
 
 import gc
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -18,9 +17,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from ._account import Account
-from ._errors import NotRunning
+from ._asking import answered
 from ._frames import Site, stack_of_thread, top_site
 from ._memory import memory
+from ._type_names import type_name
 
 if TYPE_CHECKING:
     from ._coroutine import Coroutine
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_REPORTED: Final = 32  # coroutines that a deadlock is reported with
-PATIENCE_S: Final = 0.1  # how long another thread waits for the whole picture
-STALE_QUESTION_S: Final = 1.0  # a question this old is not answered: nobody waits for it any more
 HOG_S: Final = 0.1  # who runs for so long without a switch is called a hog
 
 
@@ -278,7 +276,7 @@ def grave_of(coroutine: Coroutine) -> tuple[object, ...]:
         heap[0],
         heap[2],
         heap[3],
-        type(coroutine._value).__name__ if error is None else coroutine.outcome,
+        type_name(type(coroutine._value)) if error is None else coroutine.outcome,
     )
 
 
@@ -308,34 +306,19 @@ def take(
 def ask(scheduler: Scheduler, limit: int | None, *, dead: bool, stuck: bool) -> Snapshot:
     """From another thread: the whole picture, or a light one if the scheduler does not answer soon."""
     asked_at = time.perf_counter()
-    answer: list[Snapshot] = []
-    answered = threading.Event()
 
-    def reply() -> None:
-        lag_s = time.perf_counter() - asked_at
-        try:
-            if lag_s < STALE_QUESTION_S:
-                answer.append(take(scheduler, limit, dead=dead, stuck=stuck, lag_s=lag_s))
-        finally:
-            answered.set()
+    def whole() -> Snapshot:
+        return take(scheduler, limit, dead=dead, stuck=stuck, lag_s=time.perf_counter() - asked_at)
 
-    try:
-        scheduler.call_soon_threadsafe(reply)
-        while not answered.wait(PATIENCE_S) and _is_at_work(scheduler):
-            pass
-    except NotRunning:
-        pass
-    return answer[0] if answer else take_light(scheduler, limit, lag_s=time.perf_counter() - asked_at)
-
-
-def _is_at_work(scheduler: Scheduler) -> bool:
-    """Whether it is the root itself that is busy, perhaps with this very question."""
-    return not scheduler.over and scheduler.running is None
+    picture = answered(scheduler, whole)
+    if picture is not None:
+        return picture
+    return take_light(scheduler, limit, lag_s=time.perf_counter() - asked_at)
 
 
 def take_light(scheduler: Scheduler, limit: int | None, *, lag_s: float) -> Snapshot:
     """What can be told from another thread while the scheduler is busy."""
-    living = _steady_list(scheduler.living)
+    living = steady_list(scheduler.living)
     pictures = tuple(_light_picture(scheduler, co) for co in living[:limit])
     return _assemble(scheduler, pictures, (), (), (), responsive=False, lag_s=lag_s)
 
@@ -491,7 +474,7 @@ def _hog_among(scheduler: Scheduler) -> CoroutinePicture | None:
     return _light_picture(scheduler, running)
 
 
-def _steady_list(living: dict[int, Coroutine]) -> list[Coroutine]:
+def steady_list(living: dict[int, Coroutine]) -> list[Coroutine]:
     """The values of a dict that another thread may be changing."""
     while True:
         try:

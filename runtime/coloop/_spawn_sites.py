@@ -11,14 +11,13 @@ import re
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from ._asking import answered
 from ._coroutine_state import WAITING
-from ._errors import NotRunning
 from ._frames import Site
 from ._memory import memory
-from ._snapshot import PATIENCE_S, STALE_QUESTION_S, _is_at_work, _steady_list
+from ._snapshot import steady_list
 from ._stuck import FROM_OUTSIDE
 
 if TYPE_CHECKING:
@@ -27,9 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NUMBER_AT_END: Final = re.compile(
-    r"/c\d+$|(?<=[^\W\d])\d+$"
-)  # of a server's connections, and of numbered workers
+# Of a server's connections, and of numbered workers.
+NUMBER_AT_END: Final = re.compile(r"/c\d+$|(?<=[^\W\d])\d+$")
 
 
 class SpawnSite(NamedTuple):
@@ -146,32 +144,14 @@ def _asked(scheduler: Scheduler) -> dict[str, _Born]:
         return _counted(scheduler, scheduler.living.values())
 
     found = _on_its_thread(scheduler, near)
-    return _counted(scheduler, _steady_list(scheduler.living)) if found is None else found
+    return _counted(scheduler, steady_list(scheduler.living)) if found is None else found
 
 
 def _on_its_thread(scheduler: Scheduler, question: Callable[[], T]) -> T | None:
     """The answer to a question that only the scheduler's own thread can give; None if it does not come to it."""
     if scheduler.over or threading.get_ident() == scheduler.thread_id:
         return question()
-    asked_at = perf_counter()
-    answers: list[T] = []
-    answered = threading.Event()
-
-    def answer() -> None:
-        try:
-            if perf_counter() - asked_at < STALE_QUESTION_S:
-                answers.append(question())
-        finally:
-            answered.set()
-
-    try:
-        scheduler.call_soon_threadsafe(answer)
-        while not answered.wait(PATIENCE_S) and _is_at_work(scheduler):
-            if perf_counter() - asked_at > STALE_QUESTION_S:  # nobody runs it
-                return None
-    except NotRunning:
-        return None
-    return answers[0] if answers else None
+    return answered(scheduler, question)
 
 
 def _counted(scheduler: Scheduler, living: Iterable[Coroutine]) -> dict[str, _Born]:

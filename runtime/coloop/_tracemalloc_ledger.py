@@ -69,11 +69,13 @@ class TracemallocLedger:
         self._last_bytes = now
 
     def trouble(self) -> str | None:
-        """None: nothing can be found out."""
-        return None
+        """Somebody else has stopped the tracing; None while all is well, or it was started again unseen."""
+        return None if tracemalloc.is_tracing() else "another tool has stopped tracemalloc"
 
-    def held(self) -> Held:
-        """All that tracemalloc traces at this moment."""
+    def held(self) -> Held | None:
+        """All that tracemalloc traces at this moment; None if it traces no more."""
+        if self.trouble() is not None:
+            return None
         total = tracemalloc.get_traced_memory()[0]
         outside = self.outside.heap_bytes + self.own_bytes
         return Held(total, total - outside - self.dead.heap_bytes, self.dead.heap_bytes, Outside(outside))

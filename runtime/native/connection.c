@@ -276,15 +276,9 @@ wire_close(PyObject *wire, PyObject *const *args, Py_ssize_t count)
 int
 add_connection(PyObject *module)
 {
-    static const struct {
-        PyObject **into;
-        const char *text;
-    } strings[] = {
+    static const Text texts[] = {
         {&accept_verb, "accept"}, {&server_role, "server"}, {&close_it, "close"},
         {&how_left, "_how_left"}, {&by_peer, "closed by peer, unsaid"},
     };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(strings); i++)
-        if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
-            return -1;
-    return 0;
+    return make_texts(texts, Py_ARRAY_LENGTH(texts));
 }

@@ -20,7 +20,7 @@ bury(Switching *self, State *coroutine)
     else if (!coroutine->value || coroutine->value == Py_None)
         outcome = Py_NewRef(str.NoneType);
     else
-        outcome = PyObject_GetAttr((PyObject *)Py_TYPE(coroutine->value), str.name);
+        outcome = PyType_GetName(Py_TYPE(coroutine->value)); /* asks no metaclass */
     if (!outcome)
         return -1;
     Grave *grave = &self->graves[self->buried++ % KEPT_DEAD];

@@ -29,7 +29,7 @@ native_ledger_start(PyObject *_, PyObject *schedulers)
     }
     if (start_ledger() < 0)
         return PyErr_NoMemory();
-    if (let_pay(schedulers) < 0)
+    if (counting && let_pay(schedulers) < 0) /* if not, there may be no accounts, either */
         return NULL;
     Py_RETURN_NONE;
 }
@@ -56,11 +56,11 @@ native_ledger_held(PyObject *_, PyObject *__)
 {
     if (check_ledger() < 0 || !counting)
         Py_RETURN_NONE;
-    int64_t rest = 0, each[PROBE];
+    int64_t total = ledger_bytes, living = living_bytes(), each[PROBE];
     for (int i = 0; i < PROBE; i++)
-        rest += each[i] = accounts[i].bytes;
-    return Py_BuildValue("LLLLLLLL", ledger_bytes, ledger_bytes - rest - closed_bytes, closed_bytes,
-                         each[THREADS], each[OUTSIDE], each[SCHEDULER], each[STACKS], each[OWN]);
+        each[i] = accounts[i].bytes;
+    return Py_BuildValue("LLLLLLLL", total, living, closed_bytes, each[THREADS], each[OUTSIDE], each[SCHEDULER],
+                         each[STACKS], each[OWN]);
 }
 
 static PyObject *
@@ -71,8 +71,8 @@ native_ledger_residues(PyObject *_, PyObject *__)
         Birth *birth = &births[i];
         if (!birth->ended)
             continue;
-        PyObject *place = birth->place ? birth->place : Py_None;
-        PyObject *told = Py_BuildValue("OiLLL", place, birth->instruction, birth->ended, birth->bytes,
+        PyObject *place = Py_NewRef(birth->place ? birth->place : Py_None); /* a finalizer may let it go */
+        PyObject *told = Py_BuildValue("NiLLL", place, birth->instruction, birth->ended, birth->bytes,
                                        birth->blocks);
         if (!told || PyList_Append(found, told) < 0)
             Py_CLEAR(found);

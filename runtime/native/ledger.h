@@ -8,6 +8,7 @@
        ledger_hooks.c     standing between CPython and its allocators
        ledger_sites.c     where blocks were allocated: of all, or of some
        ledger_stacks.c    by which calls
+       ledger_frames.h    the frames that are read for that
        ledger_types.c     which objects are on an account, by type
        ledger_objects.c   and which of some objects are
        ledger_audit.c     whether the map and the counters agree
@@ -109,7 +110,7 @@ void late_credit(Account *account, int64_t bytes);
 
 int64_t living_bytes(void);
 void look_at_limits(Account *account, int64_t tried);
-int refuses(size_t size);
+int refuses(size_t size, const void *old);
 void attach_limit(Account *account, PyObject *limit);
 
 /* -- births */

@@ -29,8 +29,9 @@ enter(uint32_t number)
     index_of[at] = (uint16_t)number;
 }
 
+/* `*gone` is what was there before, to be let go of when all is in order: with it Python may run. */
 static uint32_t
-find_room(void)
+find_room(PyObject **gone)
 {
     if (births_used <= MAX_BIRTHS)
         return births_used++;
@@ -40,13 +41,12 @@ find_room(void)
             least = i;
     if (!least)
         return 0;
-    PyObject *place = births[least].place;
+    *gone = births[least].place;
     births[least].place = NULL;
     memset(index_of, 0, sizeof index_of);
     for (uint32_t i = 1; i <= MAX_BIRTHS; i++)
         if (births[i].place)
             enter(i);
-    Py_DECREF(place);
     return least;
 }
 
@@ -82,13 +82,15 @@ birth_of(State *coroutine)
             Py_DECREF(place);
             return number;
         }
-    number = find_room();
+    PyObject *gone = NULL;
+    number = find_room(&gone);
     if (!number) {
         Py_DECREF(place);
         return 0;
     }
     births[number] = (Birth){.place = place, .instruction = instruction};
     enter(number);
+    Py_XDECREF(gone);
     return number;
 }
 

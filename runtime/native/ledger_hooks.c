@@ -92,7 +92,7 @@ static void *
 hooked_malloc(void *context, size_t size)
 {
     Hook *hook = context;
-    if (UNLIKELY(refuses(size)))
+    if (UNLIKELY(refuses(size, NULL)))
         return NULL;
     void *block = hook->below.malloc(hook->below.ctx, asked(size));
     if (LIKELY(counting) && LIKELY(block != NULL))
@@ -105,7 +105,7 @@ hooked_calloc(void *context, size_t count, size_t each)
 {
     Hook *hook = context;
     size_t size = count * each;
-    if (UNLIKELY(refuses(size)))
+    if (UNLIKELY(refuses(size, NULL)))
         return NULL;
     void *block = size < GRANULE_BYTES ? hook->below.calloc(hook->below.ctx, 1, GRANULE_BYTES)
                                        : hook->below.calloc(hook->below.ctx, count, each);
@@ -135,7 +135,7 @@ hooked_realloc(void *context, void *old, size_t size)
     if (!old)
         return hooked_malloc(context, size);
     Hook *hook = context;
-    if (UNLIKELY(refuses(size)))
+    if (UNLIKELY(refuses(size, old)))
         return NULL;
     void *block = hook->below.realloc(hook->below.ctx, old, asked(size));
     if (UNLIKELY(!counting) || UNLIKELY(!block))

@@ -1,19 +1,19 @@
 /* What happens when one account, or all together, hold more than they may. See `_limits.py`, the reference.
 
-   To refuse an allocation hurts bystanders: the collector may be running a finalizer of somebody else's, and not all C code
-   stands a refusal well. So it is granted, and the error strikes in the coroutine's own code, at the next place where CPython looks
-   for an exception from another thread; it does not strike at the door of the runtime (see `_kill.py`), and who gets there first
-   is told at the safe point of his wait. A request that could harm the machine is refused at once: CPython
-   makes a MemoryError of that, which is given its right name where it ends the coroutine.
+   To refuse an allocation hurts bystanders: the collector may be running a finalizer of somebody else's, and not
+   all C code stands a refusal well. So it is granted, and the error strikes in the coroutine's own code, at the
+   next place where CPython looks for an exception from another thread; it does not strike at the door of the
+   runtime (see `_kill.py`), and who gets there first is told at the safe point of his wait. A request that could
+   harm the machine is refused at once: CPython makes a MemoryError of that, which is given its right name where it
+   ends the coroutine.
 
    The exception that strikes is asked for by its class alone, so what it is to say is kept here for it. */
 
 #define Py_BUILD_CORE_MODULE
 #include <Python.h>
-#include <internal/pycore_frame.h>
 #include <internal/pycore_interp.h>
 
-#include "ledger.h"
+#include "ledger_frames.h"
 
 #define HEADROOM_BYTES (64 * 1024) /* room to handle the error, before it is told again */
 #define LARGEST_GRANTED ((size_t)64 << 20)
@@ -38,8 +38,8 @@ strike(PyThreadState *thread, PyObject *error)
 }
 
 /* The collector says when it begins and when it has done. The finalizers and callbacks that it runs meanwhile are
-   anybody's, and an error that strikes in one of them is lost. So are those who are told of collections as we are: hence the
-   first of all puts the error off, and the last lets it strike. */
+   anybody's, and an error that strikes in one of them is lost. So are those who are told of collections as we are:
+   hence the first of all puts the error off, and the last lets it strike. */
 
 static int
 is_phase(PyObject *const *args, Py_ssize_t count, const char *phase)
@@ -99,16 +99,6 @@ hear_of_collections(void)
 
 #define DEEPEST_FINALIZER 16
 
-static _PyInterpreterFrame *
-innermost_frame(PyThreadState *thread)
-{
-#if PY_VERSION_HEX >= 0x030D0000
-    return thread->current_frame;
-#else
-    return thread->cframe->current_frame;
-#endif
-}
-
 /* Whether it is a finalizer that runs, perhaps of what belongs to somebody else: an error would be lost there. */
 static int
 is_finalizing(PyThreadState *thread)
@@ -117,12 +107,8 @@ is_finalizing(PyThreadState *thread)
         return 1;
     _PyInterpreterFrame *frame = innermost_frame(thread);
     for (int i = 0; frame && i < DEEPEST_FINALIZER; i++, frame = frame->previous) {
-#if PY_VERSION_HEX >= 0x030D0000
-        PyObject *code = frame->f_executable;
-#else
-        PyObject *code = (PyObject *)frame->f_code;
-#endif
-        if (code && PyCode_Check(code) && PyUnicode_CompareWithASCIIString(((PyCodeObject *)code)->co_name, "__del__") == 0)
+        PyCodeObject *code = code_of(frame);
+        if (code && PyUnicode_CompareWithASCIIString(code->co_name, "__del__") == 0)
             return 1;
     }
     return 0;
@@ -213,16 +199,28 @@ is_too_much(Limit *limit, int64_t used, size_t size)
     return 1;
 }
 
-/* Whether a request is refused. One for so much that no size can say it is the system's to refuse. */
+/* What is given back if `old` is resized by who has this account. */
+static size_t
+spared(const Account *account, const void *old)
+{
+    const uint32_t *tag = old ? find_tag((uintptr_t)old) : NULL;
+    return tag && *tag && tagged_account(*tag) == account ? (size_t)tagged_bytes(tag) : 0;
+}
+
+/* Whether a request is refused; `old` is the block that it is to take the place of, if any. One for so much that no
+   size can say it is the system's to refuse. */
 int
-refuses(size_t size)
+refuses(size_t size, const void *old)
 {
     Account *account = paying;
     if (size <= LARGEST_GRANTED || !counting || !account || size > PY_SSIZE_T_MAX)
         return 0;
+    size_t less = spared(account, old);
+    if (size <= LARGEST_GRANTED + less)
+        return 0;
     Limit *all = limit_of_all();
-    return is_too_much(particulars[number_of(account)].limit, account->bytes, size) ||
-           (all && account >= &accounts[FIRST_ACCOUNT] && is_too_much(all, living_bytes(), size));
+    return is_too_much(particulars[number_of(account)].limit, account->bytes, size - less) ||
+           (all && account >= &accounts[FIRST_ACCOUNT] && is_too_much(all, living_bytes(), size - less));
 }
 
 void
@@ -244,36 +242,38 @@ attach_limit(Account *account, PyObject *given)
 
 /* -- what Python sees of one */
 
+static const char *const actions[] = {[RAISE] = "raise", [WARN] = "warn", [CANCEL] = "cancel"};
+
 static PyObject *
-told(PyObject *code, const Limit *limit, const Crossing *crossing)
+told(PyObject *code, const Crossing *crossing)
 {
     PyObject *where = code ? site_of(code, crossing->instruction) : Py_NewRef(Py_None);
     if (!where)
         return NULL;
     return PyObject_CallFunction(of.Crossing, "LLLNIs", crossing->bytes, crossing->used, crossing->tried, where,
-                                 crossing->times, crossing->action == WARN ? "warn" :
-                                 crossing->action == CANCEL ? "cancel" : "raise");
+                                 crossing->times, actions[(int)crossing->action]);
 }
 
 static int
 limit_init(Limit *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"bytes", "action", NULL};
-    static const char *const actions[] = {[RAISE] = "raise", [WARN] = "warn", [CANCEL] = "cancel"};
     long long bytes;
     const char *action = "raise";
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "L|s", names, &bytes, &action))
         return -1;
     if (hear_of_collections() < 0)
         return -1;
+    int number = RAISE;
+    while (number <= CANCEL && strcmp(actions[number], action) != 0)
+        number++;
+    if (number > CANCEL) {
+        PyErr_Format(PyExc_ValueError, "no such action: %s", action);
+        return -1;
+    }
     self->bytes = self->wire = self->crossing.bytes = bytes;
-    for (self->action = RAISE; self->action <= CANCEL; self->action++)
-        if (strcmp(actions[(int)self->action], action) == 0) {
-            self->crossing.action = self->action;
-            return 0;
-        }
-    PyErr_Format(PyExc_ValueError, "no such action: %s", action);
-    return -1;
+    self->action = self->crossing.action = (char)number;
+    return 0;
 }
 
 static void
@@ -309,7 +309,7 @@ limit_crossing(Limit *self, PyObject *args)
     }
     self->is_pending = 0;
     PyObject *code = self->code && !is_ours((PyCodeObject *)self->code) ? self->code : NULL;
-    return told(code, self, &self->crossing);
+    return told(code, &self->crossing);
 }
 
 static PyObject *
@@ -318,13 +318,13 @@ limit_refusal(Limit *self, PyObject *_)
     if (!self->is_refused)
         Py_RETURN_NONE;
     self->is_refused = 0;
-    return told(self->code, self, &self->crossing);
+    return told(self->code, &self->crossing);
 }
 
 static PyObject *
 limit_get_action(Limit *self, void *_)
 {
-    return PyUnicode_FromString(self->action == WARN ? "warn" : self->action == CANCEL ? "cancel" : "raise");
+    return PyUnicode_FromString(actions[(int)self->action]);
 }
 
 static PyMethodDef limit_methods[] = {
@@ -372,8 +372,8 @@ rightly_named(State *coroutine, PyObject *error)
     Switching *here = (Switching *)coroutine->scheduler;
     if (!coroutine->limit && here->limit == Py_None)
         return error;
-    PyObject *named = PyObject_CallFunctionObjArgs(of.rightly_named, error, coroutine->limit ? coroutine->limit : Py_None,
-                                                   here->limit, NULL);
+    PyObject *own = coroutine->limit ? coroutine->limit : Py_None;
+    PyObject *named = PyObject_CallFunctionObjArgs(of.rightly_named, error, own, here->limit, NULL);
     if (!named) {
         PyErr_Clear();
         return error;
@@ -388,7 +388,7 @@ native_last_crossing(PyObject *_, PyObject *__)
 {
     if (last.limit && is_finalizing(PyThreadState_Get()))
         last.limit->is_pending = 1;
-    return told(last.code, NULL, &last.crossing);
+    return told(last.code, &last.crossing);
 }
 
 int

@@ -52,7 +52,7 @@ notes_all(Account *account)
 uint64_t
 next_sample_of(Account *account)
 {
-    if (number_of(account) == STACKS || (interval == 0 && !notes_all(account)))
+    if (number_of(account) == STACKS || interval == 0)
         return UINT64_MAX;
     if (notes_all(account))
         return 0;
@@ -90,10 +90,10 @@ note_site_of(Account *account, uintptr_t block, int64_t bytes, uint32_t *tag)
     size_t at = place_of(block);
     while (noted[at].block && noted[at].block != block)
         at = (at + 1) & noted_mask;
-    if (noted[at].block) /* it was freed while nobody saw it */
-        stacks[noted[at].stack].blocks--;
-    else
+    if (!noted[at].block)
         noted_count++;
+    else if (stacks) /* it was freed while nobody saw it */
+        stacks[noted[at].stack].blocks--;
     uint32_t stack = current_stack();
     noted[at] = (Noted){block, stack, number_of(account), bytes, share};
     if (stacks)

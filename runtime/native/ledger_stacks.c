@@ -7,11 +7,7 @@
    where Python may run, because with the stack its code may go. What comes while there is no room is of
    unknown origin. */
 
-#include "ledger.h"
-
-#define Py_BUILD_CORE
-#include <internal/pycore_frame.h>
-#undef Py_BUILD_CORE
+#include "ledger_frames.h"
 
 #include <stdlib.h>
 
@@ -24,17 +20,6 @@ uint32_t stacks_used;
 static uint32_t *index_of; /* of stacks, by what is in them; 0: nobody */
 static uint32_t free_stacks[MAX_STACKS], free_count;
 
-static inline PyCodeObject *
-code_of(_PyInterpreterFrame *frame)
-{
-#if PY_VERSION_HEX < 0x030D0000
-    PyObject *code = (PyObject *)frame->f_code;
-#else
-    PyObject *code = frame->f_executable;
-#endif
-    return code && PyCode_Check(code) && Py_REFCNT(code) > 0 ? (PyCodeObject *)code : NULL;
-}
-
 /* The innermost come first. A frame that is being made or unmade is left out. */
 static int
 read_frames(Frame *frames)
@@ -42,11 +27,7 @@ read_frames(Frame *frames)
     PyThreadState *thread = _PyThreadState_UncheckedGet();
     if (!thread)
         return 0;
-#if PY_VERSION_HEX < 0x030D0000
-    _PyInterpreterFrame *frame = thread->cframe ? thread->cframe->current_frame : NULL;
-#else
-    _PyInterpreterFrame *frame = thread->current_frame;
-#endif
+    _PyInterpreterFrame *frame = innermost_frame(thread);
     int depth = 0;
     for (; frame && depth < MAX_DEPTH; frame = frame->previous) {
 #if PY_VERSION_HEX >= 0x030C0000

@@ -1,11 +1,11 @@
 /* Whose a block is, and how large: a tag of four bytes for each sixteen bytes of the heap, found by the
    block's address.
 
-   A tag is the number of the account and the size in granules. A larger block has its size in the two tags
-   behind, which are its own: so a table has some to spare at its end, or the size of a block that begins
-   there would be written into the neighbour's. The map lies beside the heap and never in it: were a header
-   put before each block, then whoever takes our hook away would have a shifted address freed. And it says
-   nothing, instead of something wrong, of a block that is older than the hook.
+   A tag is the number of the account, whether the block's place is noted, and its size in bytes. A block of more
+   than `LARGEST_SMALL` has its size in the two tags behind, which are its own: so a table has some to spare at its
+   end, or the size of a block that begins there would be written into the neighbour's. The map lies beside the heap
+   and never in it: were a header put before each block, then whoever takes our hook away would have a shifted
+   address freed. And it says nothing, instead of something wrong, of a block that is older than the hook.
 
    Tables are made when the first block of their MiB comes, from the system, and never given back; what is
    not touched takes no memory. */

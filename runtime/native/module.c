@@ -217,17 +217,12 @@ add_constants(PyObject *module)
 PyMODINIT_FUNC
 PyInit__native(void)
 {
-    static const struct {
-        PyObject **into;
-        const char *text;
-    } strings[] = {
+    static const Text texts[] = {
         {&str.safe_point, "safe_point"},
         {&str.check_limits, "check_limits"},
         {&str.check_limits_of_spawn, "check_limits_of_spawn"},
-        {&str.name, "__name__"},
         {&str.now, "now"},
         {&str.NoneType, "NoneType"},
-        {&str.outcome, "outcome"},
         {&str.gr_context, "gr_context"},
         {&str.sleep, "sleep"},
         {&str.wake, "wake"},
@@ -242,10 +237,7 @@ PyInit__native(void)
         add_timing,    add_stacks,    add_line,    add_channel,   add_wire,     add_poller,
         add_quick,     add_connection, add_tls,    add_ledger,    add_limits,
     };
-    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
-        if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
-            return NULL;
-    PyObject *made = PyModule_Create(&module);
+    PyObject *made = make_texts(texts, Py_ARRAY_LENGTH(texts)) < 0 ? NULL : PyModule_Create(&module);
     for (size_t i = 0; made && i < sizeof parts / sizeof *parts; i++)
         if (parts[i](made) < 0)
             Py_CLEAR(made);

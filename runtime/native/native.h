@@ -71,11 +71,25 @@ typedef struct {
 extern Names of;
 
 typedef struct {
-    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *name, *now;
+    PyObject *safe_point, *check_limits, *check_limits_of_spawn, *now;
     PyObject *sleep, *wake, *expire, *call_failed, *NoneType, *gr_context, *outcome, *randrange;
 } Strings; /* made once: the interpreter's method cache keeps each name that is made anew */
 
 extern Strings str;
+
+typedef struct {
+    PyObject **into;
+    const char *text;
+} Text; /* that a file makes once */
+
+static inline int
+make_texts(const Text *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(*texts[i].into = PyUnicode_InternFromString(texts[i].text)))
+            return -1;
+    return 0;
+}
 
 extern _Thread_local PyObject *current; /* the scheduler of this thread; owned */
 

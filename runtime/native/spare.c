@@ -65,10 +65,7 @@ native_spare_room(PyObject *_, PyObject *__)
 int
 add_spare(PyObject *module)
 {
-    static PyMethodDef spare_room = {"spare_room", native_spare_room, METH_NOARGS, NULL};
+    static PyMethodDef methods[] = {{"spare_room", native_spare_room, METH_NOARGS, NULL}, {NULL}};
     PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &without_hooks);
-    PyObject *made = PyCFunction_NewEx(&spare_room, NULL, NULL);
-    int added = made ? PyModule_AddObjectRef(module, "spare_room", made) : -1;
-    Py_XDECREF(made);
-    return added;
+    return PyModule_AddFunctions(module, methods);
 }

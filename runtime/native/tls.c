@@ -376,16 +376,10 @@ tls_send(Wire *self, Switching *scheduler, PyObject *data, int all)
 int
 add_tls(PyObject *module)
 {
-    static const struct {
-        PyObject **into;
-        const char *text;
-    } strings[] = {
+    static const Text texts[] = {
         {&read_name, "read"}, {&write_name, "write"}, {&pending_name, "pending"}, {&line_name, "_line"},
         {&wake_all, "wake_all"}, {&take_down, "_take_down"}, {&go_on_receiving, "_go_on_receiving"},
         {&give, "_give"}, {&give_all, "_give_all"}, {&flush, "_flush"}, {&send_verb, "send"},
     };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(strings); i++)
-        if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
-            return -1;
-    return 0;
+    return make_texts(texts, Py_ARRAY_LENGTH(texts));
 }

@@ -421,18 +421,12 @@ PyTypeObject WireType = {
 int
 add_wire(PyObject *module)
 {
-    static const struct {
-        PyObject **into;
-        const char *text;
-    } strings[] = {
+    static const Text texts[] = {
         {&recv_verb, "recv"}, {&send_verb, "send"}, {&check_open, "_check_open"},
         {&check_sending, "_check_sending"}, {&failure, "_failure"}, {&took, "_took"},
         {&wait_name, "_wait"},
     };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(strings); i++)
-        if (!(*strings[i].into = PyUnicode_InternFromString(strings[i].text)))
-            return -1;
-    if (PyType_Ready(&WireType) < 0)
+    if (make_texts(texts, Py_ARRAY_LENGTH(texts)) < 0 || PyType_Ready(&WireType) < 0)
         return -1;
     return PyModule_AddObjectRef(module, "Wire", (PyObject *)&WireType);
 }

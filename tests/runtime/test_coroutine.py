@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from coloop import (
 from coloop._coroutine import default_name
 from coloop._poller import READ
 from coloop.testing import MockClock, socket_pair, wait_until_idle
+from tests.secretive import Secret, SecretError
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("mock_clock")]
 
@@ -87,6 +89,20 @@ def test_its_outcome_in_a_few_words(body: Callable[[], object], state: str, outc
     child.join()
     assert (child.state, child.ended) == (state, True)
     assert (child.outcome or "").endswith(outcome)
+
+
+def end_secretly() -> None:
+    raise SecretError
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"), [(lambda: Secret(), "returned a Secret"), (end_secretly, "SecretError")]
+)
+def test_its_end_does_not_hang_on_a_class_of_a_user_s(body: Callable[[], object], outcome: str) -> None:
+    child = go(body)
+    with suppress(SecretError):
+        child.result()
+    assert (child.outcome, coloop.snapshot().dead[-1].outcome) == (outcome, outcome)
 
 
 def test_the_place_where_it_was_started() -> None:

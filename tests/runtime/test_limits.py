@@ -387,6 +387,34 @@ def test_a_request_that_could_harm_the_machine_is_refused_and_named_at_the_end()
 
 @native_only
 @coroutine
+def test_a_block_that_grows_is_not_refused_for_what_it_has_already() -> None:
+    """It is resized to some more than 64 MiB, and both sizes together would be above the limit."""
+
+    def grow() -> int:
+        kept = bytearray(70 << 20)
+        kept += b"more"
+        yield_now()
+        return len(kept)
+
+    assert go(grow, memory_limit=100 << 20).result() == (70 << 20) + 4
+
+
+@native_only
+@coroutine
+def test_a_block_that_grows_by_too_much_is_refused() -> None:
+    def grow() -> None:
+        kept = bytearray(1000)
+        kept *= 10**9
+
+    child = go(grow, memory_limit=100_000)
+    with pytest.raises(MemoryLimitExceeded, match=r"tried to allocate \d{12} bytes"):
+        child.result()
+    assert child.account.heap_peak is not None
+    assert child.account.heap_peak < 1000 + NOISE
+
+
+@native_only
+@coroutine
 def test_who_takes_a_refusal_well_goes_on() -> None:
     def careful() -> str:
         try:

@@ -621,7 +621,9 @@ def test_if_another_takes_the_hooks_away_the_figures_are_void_and_that_is_said()
     )
     assert current().account.heap_bytes is None
     assert coloop.snapshot().traced_bytes is None
-    memory.set_level("counts")
+    for ask in (memory.types, memory.objects):
+        with pytest.raises(CoroutineError, match="counting has ended, its figures are void: another tool"):
+            ask(1)
     memory.set_level("heap")
     assert memory.traces_heap()
     audit()
@@ -641,6 +643,35 @@ def test_several_interpreters_are_refused() -> None:
     finally:
         interpreters.destroy(other)
     memory.set_level("heap")
+
+
+GUEST = """
+def main():
+    try:
+        coloop.memory.set_level("heap")
+    except coloop.CoroutineError as error:
+        print(error, flush=True)
+
+import coloop
+coloop.run(main)
+"""
+
+HOST = f"""
+try:
+    import _interpreters as interpreters
+    guest = interpreters.create("legacy")
+except ImportError:
+    import _xxsubinterpreters as interpreters
+    guest = interpreters.create(isolated=False)
+interpreters.run_string(guest, {GUEST!r})
+"""
+
+
+def test_a_guest_is_refused_too() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([sys.executable, "-c", HOST], env=environment, capture_output=True, text=True)
+    told = "heap cannot be counted: another interpreter runs in this process\n"
+    assert (done.returncode, done.stdout) == (0, told), done.stderr
 
 
 def test_memory_that_cannot_be_had_is_on_nobody_s_account() -> None:

@@ -14,6 +14,7 @@ import coloop
 from coloop import CoroutineError, current, go, memory, suspend, yield_now
 from coloop._form import native
 from tests.runtime.conftest import codes_in, prepare
+from tests.secretive import Secret
 
 pytestmark = pytest.mark.skipif(native is None, reason="there is no native core")
 
@@ -206,6 +207,19 @@ def test_one_can_be_told_exactly_while_the_others_are_estimated() -> None:
         child.cancel()
 
 
+@coroutine
+def test_at_level_heap_no_place_is_noted_of_anybody() -> None:
+    memory.set_level("sites")
+    suspect = go(suspend_and_make)
+    memory.note_all_sites(suspect)
+    memory.set_level("heap")
+    suspect.resume()
+    yield_now()
+    memory.set_level("sites")
+    assert memory.sites(suspect.id) == ()
+    suspect.cancel()
+
+
 def suspend_and_make() -> None:
     suspend()
     kept = []
@@ -314,4 +328,12 @@ def test_the_objects_of_a_coroutine_are_told_by_type() -> None:
     gc.collect()
     assert sum(each.heap_bytes for each in memory.types(child.id)) == child.account.heap_bytes
     assert sum(each.count for each in memory.types(child.id)) == child.account.heap_blocks
+    child.cancel()
+
+
+@coroutine
+def test_no_class_of_a_user_s_is_asked_for_its_name() -> None:
+    memory.set_level("heap")
+    child = go(hold, lambda: [Secret() for _ in range(50)])
+    assert {each.type: each.count for each in memory.types(child.id)}["Secret"] == 50
     child.cancel()

@@ -11,6 +11,7 @@ import coloop
 from coloop import Failure, Inbox, Observer, current_scheduler, go, run, sleep, suspend, to_thread, yield_now
 from coloop._observer import describe_failure
 from coloop.testing import MockClock
+from tests.secretive import SecretError
 
 
 class Oops(Exception):
@@ -60,6 +61,12 @@ def test_what_an_error_came_from_is_told_too() -> None:
 def test_an_error_that_cannot_say_what_it_is() -> None:
     failure = describe_failure(None, "call", Mute())
     assert (failure.exception_type, failure.message) == ("Mute", "<its __str__ raised ZeroDivisionError>")
+
+
+def test_an_error_whose_class_cannot_be_asked() -> None:
+    failure = describe_failure(None, "timer", raised(SecretError("why")))
+    assert (failure.exception_type, failure.message) == ("SecretError", "why")
+    assert failure.traceback == "SecretError: <its class raised Asked>\n"
 
 
 def test_a_failure_holds_neither_the_error_nor_its_frames() -> None:

@@ -12,6 +12,7 @@ import coloop
 from coloop import (
     Channel,
     ChannelPicture,
+    _asking,
     _snapshot,
     current,
     current_scheduler,
@@ -142,7 +143,7 @@ def test_another_thread_gets_a_light_picture_if_the_whole_one_fails(
         raise ValueError("spoilt")
 
     monkeypatch.setattr(_snapshot, "take", take)
-    monkeypatch.setattr(_snapshot, "PATIENCE_S", 10)
+    monkeypatch.setattr(_asking, "PATIENCE_S", 10)
     asking = go(coloop.to_thread, current_scheduler().snapshot)
     asking.join(5)
     assert asking.ended

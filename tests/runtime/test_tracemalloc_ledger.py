@@ -1,5 +1,6 @@
 """What tracemalloc can tell of places: those of the whole process, and of no coroutine."""
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def test_whose_a_block_is_cannot_be_told(ledger: TracemallocLedger) -> None:
         ledger.stacks(7)
     with pytest.raises(CoroutineError, match="heap of co#7 by type: this needs the native core"):
         ledger.types(7)
+
+
+def test_if_another_stops_the_tracing_the_figures_are_void(ledger: TracemallocLedger) -> None:
+    assert ledger.trouble() is None
+    assert ledger.held() is not None
+    tracemalloc.stop()
+    assert ledger.trouble() == "another tool has stopped tracemalloc"
+    assert ledger.held() is None
 
 
 def test_below_its_level_a_question_is_refused_in_one_line() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from coloop import SpawnSite
 from coshell.leaks.look import Look
+from coshell.leaks.suspects import Suspect
 
 SITE = "server.py:12 in handle"
 
@@ -44,3 +45,25 @@ def series(count: int = 12, **rules: Any) -> list[Look]:
         )
         for at in range(count)
     ]
+
+
+def suspect(**known: Any) -> Suspect:
+    """A list that has grown by as many items as have ended in `LEAKING`, and by as many bytes."""
+    usual: dict[str, Any] = {
+        "kind": "list",
+        "items": 130,
+        "grown": 110,
+        "dead": 0,
+        "what": "",
+        "size": 66_000,
+        "held_by": "__main__.kept",
+    }
+    return Suspect(**(usual | known))
+
+
+LEAKING = series(finished=lambda at: 10 * at, residue_bytes=lambda at: 10 * at * 600)
+CYCLIC = series(
+    finished=lambda at: 10 * at, garbage=lambda at: {SITE: 5000 * (at > 0)}, garbage_objects=lambda _: 20
+)
+CALM = series(finished=lambda at: 10 * at)
+RISING = series(finished=lambda at: 10 * at, residue_bytes=lambda at: min(at, 4) * 9000)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 import coloop
 from coshell.command import Command
 from coshell.config import Settings
@@ -59,6 +61,12 @@ def session(**settings: Any) -> Iterator[Session]:
             yield Session(shell, console)
     finally:
         coloop.memory.set_level(level)
+
+
+def each_example(*commands: Command) -> pytest.MarkDecorator:
+    """A test of `command` and `example`, for every example of these commands."""
+    examples = [(command, example) for command in commands for example in command.examples]
+    return pytest.mark.parametrize(("command", "example"), examples)
 
 
 def check_example(command: Command, example: str) -> None:

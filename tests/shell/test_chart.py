@@ -48,7 +48,7 @@ def test_now_stands_at_the_right_end() -> None:
 
 def test_who_was_born_later_begins_further_to_the_right() -> None:
     late = chart(RISING[-5:], 60, 4, first_s=100, last_s=140, ascii_only=True)
-    assert all(not line[8:50].strip(" |+.") for line in late[:4])
+    assert [line[8:50].strip(" |+.") for line in late[:4]] == [""] * 4
 
 
 @pytest.mark.parametrize(

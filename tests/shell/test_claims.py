@@ -4,6 +4,17 @@ from coshell.claims import judge
 from coshell.values import Bytes, Duration
 
 
+class Unhashable(type):
+    __hash__ = None
+
+
+class Odd(metaclass=Unhashable):
+    """Nobody can put its class into a set."""
+
+    def __repr__(self):
+        return "odd"
+
+
 def finding(expression, **names):
     return judge(expression, lambda source: eval(source, names))
 
@@ -26,10 +37,12 @@ def finding(expression, **names):
         ("len(held) == x", "0 == 7"),
         ("'a\\x1b' == held", "[]"),
         ("text == 'b'", "'\\x1b'"),
+        ("heap == odd", "71.2K == odd"),
     ],
 )
 def test_a_claim_that_fails_shows_what_was_seen_and_not_what_stands_there(expression, seen):
     names = {"heap": Bytes(72_909), "other": 65536, "age": Duration(3), "x": 7, "held": [], "text": "\x1b"}
+    names["odd"] = Odd()
     found = finding(expression, **names)
     assert not found.holds
     assert found.seen == seen

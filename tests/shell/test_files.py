@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -23,6 +24,20 @@ def test_a_new_file_is_written(tmp_path: Path) -> None:
     write_file(tmp_path / "a.svg", "ü\udc80", force=False)
     assert (tmp_path / "a.svg").read_bytes() == "ü\\udc80".encode()
     assert [path.name for path in tmp_path.iterdir()] == ["a.svg"]
+
+
+class Interrupted(io.FileIO):
+    def write(self, data: object) -> int:
+        raise KeyboardInterrupt
+
+
+def test_of_a_file_that_was_interrupted_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "open", lambda path, mode: Interrupted(path, mode))
+    with pytest.raises(KeyboardInterrupt):
+        write_file(tmp_path / "a.svg", "new", force=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_there_stays_unless_it_is_to_be_replaced(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from coshell.command import CommandError
 from coshell.commands.leaking import COMMANDS
 from coshell.denied import Denied
 from coshell.leaks.marks import MAX_MARKS
-from tests.shell.sessions import check_example, check_json, session
+from tests.shell.sessions import check_example, check_json, each_example, session
 
 _LEAKY = """\
 cache = []
@@ -28,17 +28,13 @@ def at_prompt(aside):
         yield opened
 
 
-@pytest.mark.parametrize(
-    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
-)
+@each_example(*COMMANDS)
 def test_every_example_runs_as_it_stands(aside, command, example):
     if "clock virtual" in example or command.name != "leaks":
         aside.do(check_example, command, example)
 
 
-@pytest.mark.parametrize(
-    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
-)
+@each_example(*COMMANDS)
 def test_every_command_speaks_json(aside, command, example):
     if "tracker" not in example and ("clock virtual" in example or command.name != "leaks"):
         aside.do(check_json, command, example)

@@ -1,33 +1,12 @@
-"""The verdicts as records, as a table with its reasons, and in Tracker's form."""
+"""The verdicts as a table with its reasons, in Tracker's form, and as JSON."""
 
 import json
-from dataclasses import replace
 
-from coshell.leaks.report import Leaks, growing_places, records, tracker_lines
-from coshell.leaks.suspects import Suspect
+from coshell.leaks.evidence import records
+from coshell.leaks.report import Leaks, tracker_lines
 from coshell.leaks.verdict import judge
 from coshell.render import json_line
-from tests.shell.looks import SITE, line, look, series
-
-LEAKING = series(finished=lambda at: 10 * at, residue_bytes=lambda at: 10 * at * 600)
-CYCLIC = series(
-    finished=lambda at: 10 * at, garbage=lambda at: {SITE: 5000 * (at > 0)}, garbage_objects=lambda _: 20
-)
-CALM = series(finished=lambda at: 10 * at)
-RISING = series(finished=lambda at: 10 * at, residue_bytes=lambda at: min(at, 4) * 9000)
-
-
-def suspect(**known):
-    usual = {
-        "kind": "list",
-        "items": 130,
-        "grown": 110,
-        "dead": 0,
-        "what": "",
-        "size": 66_000,
-        "held_by": "__main__.kept",
-    }
-    return Suspect(**(usual | known))
+from tests.shell.looks import CALM, CYCLIC, LEAKING, RISING, line, look, suspect
 
 
 def leaks(looks, suspects=(), *, everything=False, form="table"):
@@ -75,56 +54,15 @@ def test_no_line_is_wider_than_the_screen():
         assert all(len(line) <= width for line in leaks(LEAKING, [suspect()]).lines(width))
 
 
-def test_a_container_is_given_to_the_one_that_grew_like_it():
-    other = "b.py:1 in loop"
+def test_trackers_form_names_the_line_that_allocated_it():
     looks = [
         look(
             float(at),
             line(finished=10 * at, residue_bytes=6000 * at),
-            line(other, live=1, live_bytes=40_000 * at),
+            places={"app.py:7 in handle": 6100 * at},
         )
         for at in range(12)
     ]
-    held = {
-        leak.site: leak.held_by
-        for leak in leaks(looks, [suspect(), suspect(held_by="__main__.cache", grown=11, size=430_000)])
-    }
-    assert held[SITE].startswith("__main__.kept  ")
-    assert held[other].startswith("__main__.cache  ")
-
-
-def test_a_container_without_a_name_holds_nothing_to_show():
-    assert leaks(LEAKING, [suspect(held_by="")])[0].held_by is None
-
-
-def test_the_dead_that_are_kept_are_told_with_the_leak_that_they_are():
-    (found,) = leaks(LEAKING, [suspect(dead=110, what="handles")])
-    assert found.because.endswith("; 110 handles of coroutines that have ended are kept there")
-
-
-def test_the_dead_that_are_kept_are_a_leak_of_their_own_where_nobody_noticed_any():
-    (found,) = leaks(CALM, [suspect(dead=110, what="numbers", kind="dict")])
-    assert (found.verdict, found.kind, found.things) == ("LEAK", "keys", 110)
-    assert found.held_by == "__main__.kept  dict, 130 items"
-    assert found.next == ("refs kept",)
-
-
-def test_the_line_that_allocated_it_is_named_where_it_is_known():
-    looks = [
-        look(
-            float(at),
-            line(finished=10 * at, residue_bytes=6000 * at),
-            places={
-                "app.py:7 in handle": 6100 * at,
-                "app.py:9 in other": 100 * at,
-                "app.py:2 in once": 900_000,
-            },
-        )
-        for at in range(12)
-    ]
-    (found,) = leaks(looks)
-    assert found.allocated_at == "app.py:7 in handle"
-    assert growing_places(looks) == [("app.py:7 in handle", 11, 67_100), ("app.py:9 in other", 11, 1100)]
     assert tracker_lines(leaks(looks)) == ["app.py:7 => Growth Times : [11]; Growth Size : [67100]"]
 
 
@@ -146,11 +84,6 @@ def test_json_has_plain_numbers_and_every_field():
     }  # fmt: skip
 
 
-def test_what_cannot_be_typed_is_not_advised():
-    (found,) = leaks(LEAKING, [suspect(held_by="__main__.page -> <cache>")])
-    assert not any(line.startswith("refs") for line in found.next)
-
-
 def test_names_of_the_user_are_made_printable():
     looks = [
         look(float(at), line("a.py:1 in f", function="\x1b[2J", finished=9 * at, residue_bytes=9999 * at))
@@ -159,36 +92,6 @@ def test_names_of_the_user_are_made_printable():
     assert all(text.isprintable() for text in leaks(looks).lines(80))
 
 
-def test_the_types_in_a_cycle_are_those_that_are_in_all_of_the_garbage():
-    seen = [
-        replace(
-            one, garbage_types={"dict": 20, "Page": 10, "Event": 1, **({"Stranger": 99} if not at else {})}
-        )
-        for at, one in enumerate(CYCLIC)
-    ]
-    (found,) = leaks(seen)
-    assert found.because.endswith(" (Page)")
-    only_dull = [replace(one, garbage_types={"dict": 20}) for one in CYCLIC]
-    assert leaks(only_dull)[0].because.endswith(" (dict)")
-
-
-def test_what_the_runtime_keeps_for_itself_is_no_leak():
-    """Its sockets have numbers, too, and nobody has a name for where they are."""
-    assert list(leaks(CALM, [suspect(dead=110, what="numbers", kind="dict", held_by="")])) == []
-
-
 def test_connections_are_named_by_their_server():
     seen = [look(float(at), unattended={"server 127.0.0.1:80": 3 * at}) for at in range(12)]
     assert leaks(seen)[0].born == "server 127.0.0.1:80"
-
-
-def test_one_container_holds_no_two_leaks_and_none_that_grew_otherwise():
-    both = [
-        look(
-            float(at),
-            *(line(site, finished=10 * at, residue_bytes=6000 * at) for site in (SITE, "b.py:1 in other")),
-        )
-        for at in range(12)
-    ]
-    assert [leak.held_by is None for leak in leaks(both, [suspect()])] == [False, True]
-    assert [leak.held_by for leak in leaks(both, [suspect(grown=8, size=300)])] == [None, None]

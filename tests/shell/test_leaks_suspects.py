@@ -10,6 +10,7 @@ import pytest
 import coloop
 from coloop import current_scheduler, go, yield_now
 from coshell.leaks.suspects import Suspect, census, suspects
+from tests.secretive import Secret
 
 
 def found_after(fill, container):
@@ -49,6 +50,35 @@ def grown(container: type, add: str) -> Suspect | None:
 def test_whatever_grew_in_both_halves_is_a_suspect(aside, container, add):
     found = aside.do(grown, container, add)
     assert (found.kind, found.items, found.grown, found.dead) == (container.__name__, 40, 40, 0)
+
+
+class Odd:
+    __module__ = "builtins"
+
+    def __sizeof__(self):
+        raise ZeroDivisionError
+
+
+def grown_by(kind: type) -> Suspect | None:
+    kept = []
+    return coloop.run(lambda: found_after(lambda: kept.extend(kind() for _ in range(20)), kept))
+
+
+def grown_by_secrets() -> Suspect | None:
+    return grown_by(Secret)
+
+
+def grown_by_the_odd() -> Suspect | None:
+    return grown_by(Odd)
+
+
+def test_no_class_of_a_user_s_is_asked(aside):
+    found = aside.do(grown_by_secrets)
+    assert (found.items, found.dead) == (40, 0)
+
+
+def test_nor_is_an_object_for_its_size(aside):
+    assert aside.do(grown_by_the_odd).grown == 40
 
 
 def grown_once() -> Suspect | None:

@@ -7,12 +7,6 @@ from tests.shell.sessions import hogged_session, session
 
 
 @pytest.fixture
-def at_prompt():
-    with session(clock="virtual") as opened:
-        yield opened
-
-
-@pytest.fixture
 def far_prompt(aside):
     with aside.session(clock="virtual") as opened:
         yield opened

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from coshell.commands.limiting import COMMANDS
-from tests.shell.sessions import Session, check_example, check_json, session
+from tests.shell.sessions import Session, check_example, check_json
 
 _FILLER = """\
 def fill():
@@ -17,12 +15,6 @@ def fill():
 go fill() --name filler
 go sleep(600) --name nap
 """
-
-
-@pytest.fixture
-def at_prompt() -> Iterator[Session]:
-    with session(clock="virtual") as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("example", COMMANDS[0].examples)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from coloop import FORM, memory
 from coshell.commands.memory import COMMANDS
-from tests.shell.sessions import Session, check_example, check_json, hogged_session, session
+from tests.shell.sessions import Session, check_example, check_json, each_example, hogged_session, session
 
 HELD_BYTES = 5_000_000
 _HOLDER = f"""\
@@ -20,22 +19,12 @@ go hold() --name holder
 """
 
 
-@pytest.fixture
-def at_prompt() -> Iterator[Session]:
-    with session(clock="virtual") as opened:
-        yield opened
-
-
-@pytest.mark.parametrize(
-    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
-)
+@each_example(*COMMANDS)
 def test_every_example_runs_as_it_stands(command, example) -> None:
     check_example(command, example)
 
 
-@pytest.mark.parametrize(
-    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
-)
+@each_example(*COMMANDS)
 def test_every_command_speaks_json(command, example) -> None:
     check_json(command, example)
 

@@ -9,7 +9,7 @@ import pytest
 
 from coshell.commands import netcat, network
 from coshell.nc import NcOptions
-from tests.shell.sessions import Session, check_example, check_json, hogged_session, session
+from tests.shell.sessions import Session, check_example, check_json, each_example, hogged_session, session
 
 
 @pytest.fixture
@@ -25,18 +25,12 @@ def talking(at_prompt: Session) -> Session:
     return at_prompt
 
 
-@pytest.mark.parametrize(
-    ("command", "example"),
-    [(command, example) for command in (*network.COMMANDS, *netcat.COMMANDS) for example in command.examples],
-)
+@each_example(*network.COMMANDS, *netcat.COMMANDS)
 def test_every_example_runs_as_it_stands(command, example) -> None:
     check_example(command, example)
 
 
-@pytest.mark.parametrize(
-    ("command", "example"),
-    [(command, example) for command in (*network.COMMANDS, *netcat.COMMANDS) for example in command.examples],
-)
+@each_example(*network.COMMANDS, *netcat.COMMANDS)
 def test_every_command_speaks_json(command, example) -> None:
     check_json(command, example)
 

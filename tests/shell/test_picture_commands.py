@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from coshell.commands.pictures import COMMANDS
 from coshell.sampling import watched
-from tests.shell.sessions import Session, check_example, check_json, hogged_session, hogging, session
+from tests.shell.sessions import (
+    Session,
+    check_example,
+    check_json,
+    each_example,
+    hogged_session,
+    hogging,
+    session,
+)
 
 HELD_BYTES = 5_000_000
 _HOLDER = f"""\
@@ -21,28 +28,18 @@ go hold() --name holder
 """
 
 
-@pytest.fixture
-def at_prompt() -> Iterator[Session]:
-    with session(clock="virtual") as opened:
-        yield opened
-
-
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
-)
+@each_example(*COMMANDS)
 def test_every_example_runs_as_it_stands(command, example) -> None:
     check_example(command, example)
 
 
-@pytest.mark.parametrize(
-    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
-)
+@each_example(*COMMANDS)
 def test_every_command_speaks_json(command, example) -> None:
     check_json(command, example)
 

@@ -17,6 +17,17 @@ def test_links_between_have_their_type_in_brackets_and_the_last_behind_it() -> N
     assert str(chain) == "__main__.x (list, module global) -> [1] (dict) -> ['k'] -> bytearray"
 
 
+def test_it_can_be_written_as_an_expression_as_far_as_python_has_words() -> None:
+    links = (
+        Link(".table", "dict"),
+        Link("['k']", "partial"),
+        Link("inside", "list"),
+        Link("[0]", "bytearray"),
+    )
+    assert Chain("__main__.x", GLOBAL, "Box", links).written == "__main__.x.table['k'] -> inside[0]"
+    assert Chain("", "nothing", remark="nothing else holds it").written == ""
+
+
 def test_eight_links_are_shown_of_a_long_one() -> None:
     assert str(LONG).count("[") == 8
     assert "-> [3] (list) -> ... 12 more links ... -> [16] (list) ->" in str(LONG)

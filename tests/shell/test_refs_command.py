@@ -9,7 +9,7 @@ import pytest
 
 from coshell.commands.refs import COMMANDS
 from tests.shell.aside import Aside, Seat
-from tests.shell.sessions import Session, check_example, check_json
+from tests.shell.sessions import Session, check_example, check_json, each_example
 
 
 @pytest.fixture
@@ -18,16 +18,12 @@ def at_prompt(aside: Aside) -> Iterator[Seat]:
         yield opened
 
 
-@pytest.mark.parametrize(
-    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
-)
+@each_example(*COMMANDS)
 def test_every_example_runs_as_it_stands(aside: Aside, command, example) -> None:
     aside.do(check_example, command, example)
 
 
-@pytest.mark.parametrize(
-    ("command", "example"), [(command, example) for command in COMMANDS for example in command.examples]
-)
+@each_example(*COMMANDS)
 def test_every_command_speaks_json(aside: Aside, command, example) -> None:
     aside.do(check_json, command, example)
 
@@ -44,6 +40,12 @@ def test_the_function_gives_a_record(at_prompt: Seat) -> None:
     assert (found.root, found.kind, found.type) == ("__main__.cache", "module global", "dict")
     assert [(link.at, link.type) for link in found.chain] == [("['k']", "bytearray")]
     assert at_prompt.value("refs(cache['k']).root == '__main__.cache'") is True
+
+
+def test_the_class_of_what_is_asked_for_is_not_asked(at_prompt: Seat) -> None:
+    at_prompt.type("from tests.secretive import Secret\ncache = [Secret()]")
+    assert at_prompt.type("refs cache[0]") == ["__main__.cache (list, module global) -> [0] -> Secret"]
+    assert at_prompt.value("refs(cache[0]).root") == "__main__.cache"
 
 
 def test_json_has_the_links(at_prompt: Seat) -> None:
