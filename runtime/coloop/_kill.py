@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 TRIES: Final = 3
 MOMENTS: Final = 100
 MOMENT_S: Final = 0.0005
+LEAST_VERDICT_S: Final = 1.0  # a busy machine may take so long to give the root a turn
 
 
 class Killer:
@@ -80,7 +81,7 @@ class Killer:
         verdict: SimpleQueue[str] = SimpleQueue()
         scheduler.call_soon_threadsafe(self._give_up, coroutine, verdict)
         try:
-            return verdict.get(timeout=grace_s)
+            return verdict.get(timeout=max(grace_s, LEAST_VERDICT_S))
         except Empty:  # the root has had no turn
             return "ended" if coroutine.ended else "unstoppable"
 

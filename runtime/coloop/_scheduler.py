@@ -499,6 +499,9 @@ class Scheduler(Timing):
         for held in list(self.sockets.values()):
             held.abandon()
         self.poller.close()
+        # When a thread has ended, greenlet frees its root once too often if one reference is left that the
+        # collector cannot see, as after gc.freeze() (3.5, TThreadState.hpp: "Highly likely that the reference is on the stack").
+        self._root = None
 
     def _run_for_a_while(self) -> None:
         """Give those who clean up some time, also for waits, but not for ever."""

@@ -108,7 +108,7 @@ class Switching:
         self.spawned = self.peak = self.failures = self.switches = 0
         self.running_since = self.charged_at = perf_counter()  # real time: a hog is a hog on any clock
         self._dice = dice
-        self._root = getcurrent()
+        self._root: Any = getcurrent()  # None once all is over
         self._ready: deque[Coroutine] = deque()
         self._callers: list[Coroutine | None] = []
         self._workers: list[greenlet] = []

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from greenlet import greenlet
 
 import coloop
 from coloop import (
@@ -784,6 +785,14 @@ def test_none_is_collected_while_it_is_parked_even_if_nobody_knows_it() -> None:
     gc.collect()
     assert [co for co in held if co() is not None] == []
     assert (log, len(current_scheduler().living)) == ([], before)
+
+
+def test_a_scheduler_whose_run_is_over_holds_no_greenlet() -> None:
+    """Greenlet frees a thread's root once too often if somebody holds it whom the collector does not see."""
+    scheduler = run(lambda: go(yield_now) and current_scheduler())
+    held = [*gc.get_referents(scheduler), *vars(scheduler).values()]
+    assert not [one for one in held if isinstance(one, greenlet)]
+    assert not [one for each in held if isinstance(each, list) for one in each]
 
 
 @pytest.mark.coroutine
