@@ -157,7 +157,7 @@ def _status_lines(value: Status | Listing[Kept], width: int) -> list[str]:
 
 
 def _accounts_line(value: Status) -> str:
-    return f"{value.accounts} accounts and {value.accounts_left} of the dead; takes {value.ledger} at most"
+    return f"{value.accounts} accounts and {value.accounts_left} of the dead; with their map at most {value.ledger}"
 
 
 def _heap_line(value: Status) -> str:

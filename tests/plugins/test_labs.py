@@ -60,7 +60,19 @@ def test_a_lab_tells_its_story(lab: labs.Lab) -> None:
 
 
 def test_the_labs_are_there() -> None:
-    assert NAMES == ["leak-or-not", "recv-buffer", "stacks"]
+    assert NAMES == [
+        "blocking",
+        "callback-chain",
+        "callbacks",
+        "coroutine-end",
+        "leak-or-not",
+        "linger",
+        "one-loop",
+        "order",
+        "recv-buffer",
+        "stacks",
+        "starved",
+    ]
 
 
 def test_they_are_listed(shell: Shell, console: Capture) -> None:
@@ -117,7 +129,5 @@ def test_a_check_from_a_coroutine_lets_the_others_run(shell: Shell, small_labs: 
 
 
 def test_an_unknown_lab_is_named_with_those_that_there_are(shell: Shell) -> None:
-    assert (
-        shell.execute("labs nonsense").error
-        == "no lab 'nonsense'; there are leak-or-not, recv-buffer, stacks"
-    )
+    error = shell.execute("labs nonsense").error
+    assert error == f"no lab 'nonsense'; there are {', '.join(NAMES)}"
