@@ -75,6 +75,9 @@ class Looker:
             gc.collect()
         garbage_bytes = total_before - total_kept + total_to_free - (memory.total() or 0)
         self._found_by_us += _found_ever() - found_before
+        places = _places()
+        if places and not memory.exact:
+            _empty_free_lists()  # what looking at places leaves there would pass for what others have freed
         sites, held = self._by_site(), memory.held()
         freed = _freed(before, sites)
         return Look(
@@ -91,7 +94,7 @@ class Looker:
             total_bytes=None if held is None else held.total,
             outside_bytes=0 if held is None else sum(held.outside),
             unattended=_unattended(self._shell.snapshot(0).sockets),
-            places=_places(),
+            places=places,
             pause_s=perf_counter() - begin,
         )
 
@@ -230,4 +233,6 @@ def _own_places(all_places: Mapping[str, int]) -> dict[str, int]:
 
 @cache
 def _own_files() -> frozenset[str]:
-    return frozenset(path.name for path in Path(__file__).parent.parent.rglob("*.py"))
+    """With those in which Python keeps what it has read of others, for us who name their lines."""
+    package = Path(__file__).parent.parent
+    return frozenset({*(path.name for path in package.rglob("*.py")), "linecache.py", "tracemalloc.py"})

@@ -72,6 +72,7 @@ def test_the_labs_are_there() -> None:
         "recv-buffer",
         "stacks",
         "starved",
+        "tracker",
     ]
 
 

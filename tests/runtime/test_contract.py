@@ -283,7 +283,7 @@ GUARANTEES = {
         test_switching.test_the_dead_hold_nothing_while_others_are_parked
         test_switching.test_a_cancelled_one_holds_nothing_though_its_handle_is_kept
         test_switching.test_a_wait_that_is_over_holds_nothing
-        test_switching.test_a_million_coroutines_leave_less_than_a_mebibyte""",
+        test_switching.test_very_many_coroutines_leave_less_than_a_mebibyte""",
     "none is collected while it is parked": """
         test_switching.test_none_is_collected_while_it_is_parked_even_if_nobody_knows_it""",
     "one that nothing can wake any more is named": """

@@ -148,6 +148,14 @@ def test_an_account_tells_blocks() -> None:
     child.cancel()
 
 
+def settled(figure: Callable[[], int]) -> int:
+    """What it is three times in a row: a thread that an earlier test has left may end in the midst of one."""
+    seen = [figure() for _ in range(3)]
+    while len(set(seen[-3:])) > 1 and len(seen) < 100:
+        seen.append(figure())
+    return seen[-1]
+
+
 @coroutine
 def test_the_blocks_that_are_counted_are_those_that_python_counts() -> None:
     """The interpreter counts the same blocks, without knowing of us."""
@@ -162,7 +170,7 @@ def test_the_blocks_that_are_counted_are_those_that_python_counts() -> None:
 
     if sys.getallocatedblocks() == 0:
         pytest.skip("this allocator does not count")
-    first = [difference() for _ in range(3)][-1]  # the first calls make what is made once
+    first = settled(difference)  # the first calls make what is made once
     kept: list[Any] = [bytes(i) for i in range(3000)]
     children = [go(hold_three, i * 10) for i in range(200)]
     yield_now()
@@ -170,7 +178,7 @@ def test_the_blocks_that_are_counted_are_those_that_python_counts() -> None:
         child.cancel()
     yield_now()
     del kept[::3]
-    assert [difference() for _ in range(3)][-1] == first
+    assert settled(difference) == first
     audit()
     for child in children:
         child.cancel()

@@ -125,6 +125,20 @@ def test_commands_that_start_the_same_function_are_one_place():
     assert names == {"<co:3>:1 in go": "work", "<co:9>:1 in go": "work"}
 
 
+def places_seen(opened):
+    opened.type("set level sites")
+    opened.type(f"kept = [bytearray(1000) for _ in range({PAYLOAD // 100})]")
+    look(opened)
+    return look(opened).places
+
+
+def test_the_shell_s_own_lines_are_no_places(aside):
+    with aside.session(clock="virtual") as opened:
+        files = {place.partition(":")[0] for place in opened.do(places_seen)}
+    assert "<co" in files
+    assert not {"looking.py", "suspects.py", "bridge.py", "linecache.py"} & files
+
+
 def test_whom_nobody_remembers_is_known_from_before():
     names = {"<co:3>:1 in go": "work"}
     assert list(by_command([line("<co:3>:1 in go", function="")], names)) == ["go work()"]
