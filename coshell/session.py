@@ -195,8 +195,9 @@ def _transcript_steps(block: _Block, file: str, grammar: Grammar) -> Iterator[St
 def _transcript_step(typed: Sequence[str], file: str, number: int, grammar: Grammar) -> Step:
     if not _is_typed(typed[0], PROMPT):
         return begin_step(typed[0], file, number, grammar)[0]
-    text = "\n".join(line[len(PROMPT) :] for line in typed).rstrip()
-    return Step("input", text, file, number, margin=len(PROMPT))
+    first, *rest = "\n".join(line[len(PROMPT) :] for line in typed).rstrip().split("\n")
+    begun, _ = begin_step(first, file, number, grammar, len(PROMPT))
+    return replace(begun, text="\n".join([begun.text, *rest]))
 
 
 def _is_typed(line: str, prompt: str) -> bool:

@@ -75,6 +75,14 @@ def test_directives_and_comments_stand_between_the_lines_of_a_transcript():
     ]
 
 
+def test_a_directive_may_be_typed_and_a_decorator_is_none():
+    steps = parsed("co> @assert (x ==", "..>     1)", "co> @cache", "..> def f(): pass")
+    assert [(step.kind, step.text) for step in steps] == [
+        ("assert", "(x ==\n    1)"),
+        ("input", "@cache\ndef f(): pass"),
+    ]
+
+
 def test_output_may_be_expected_below_a_directive():
     assert parsed("co> ps", "@idle", "[co#3] hello")[1].expected == ("[co#3] hello",)
 

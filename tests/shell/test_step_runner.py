@@ -225,6 +225,10 @@ def test_the_text_of_a_hole_is_put_into_a_command_and_not_into_python():
     assert done.problems == []
 
 
+def test_a_directive_that_was_typed_is_no_decoration():
+    assert run("co> x = 1", "co> @assert x == 2").problems == ["x.cosh:2: @assert x == 2 failed: 1"]
+
+
 def test_a_directive_in_a_transcript_may_have_output():
     lines = [
         "co> go:",
