@@ -62,6 +62,7 @@ def test_a_lab_tells_its_story(lab: labs.Lab) -> None:
 def test_the_labs_are_there() -> None:
     assert NAMES == [
         "blocking",
+        "bug-chain",
         "callback-chain",
         "callbacks",
         "coroutine-end",
