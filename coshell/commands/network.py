@@ -11,6 +11,7 @@ from coloop import Server, Socket, SocketPicture
 from coshell.command import Arg, Command, CommandError, UsageError
 from coshell.commands.ends import as_bytes, endpoint_of, in_one_line, name_of, open_connection, socket_of
 from coshell.connections import COLUMNS, Connection, connections, remarks
+from coshell.echoing import Faults, echo_handler
 from coshell.lines import is_name
 from coshell.listing import Listing, lines_of, listing
 from coshell.reach import is_local
@@ -44,14 +45,14 @@ class Serving:
     public: bool
 
 
-def echo(shell: Shell, address: Any, as_: str | None, public: bool) -> Serving:
-    """Start a server that sends back whatever it receives."""
-    return _serve(shell, "echo", address, _echo, as_, public)
-
-
-def _echo(connection: Socket) -> None:
-    while data := connection.recv():
-        connection.sendall(data)
+def echo(shell: Shell, address: Any, as_: str | None, public: bool, **faults: Any) -> Serving:
+    """Start a server that sends back whatever it receives, as well as the faults allow."""
+    for name, value in faults.items():
+        if value is not None and value <= 0:
+            raise UsageError(f"echo: --{name.replace('_', '-')} must be more than 0, not {value}")
+    delay_s = faults.pop("delay") or 0.0
+    chosen = Faults(delay_s, **{name: value or 0 for name, value in faults.items()})
+    return _serve(shell, "echo", address, echo_handler(chosen), as_, public)
 
 
 def serve(shell: Shell, address: Any, handler: Any, as_: str | None, public: bool) -> Serving:
@@ -281,10 +282,34 @@ COMMANDS: Final = (
         "echo",
         "start a server that sends back what it receives",
         echo,
-        (_ADDRESS, _AS, _PUBLIC),
-        ("echo :0", 'echo :0 --as e\nnc e --send "hi\\n" --expect hi'),
+        (
+            _ADDRESS,
+            _AS,
+            _PUBLIC,
+            Arg("--delay", "each answer waits so long", "duration"),
+            Arg("--chunk", "answers go out in pieces of so many bytes", "size"),
+            Arg("--drop", "each so-manieth piece that comes gets no answer", "int"),
+            Arg("--corrupt", "each so-manieth comes back with a bit turned over", "int"),
+            Arg("--reset-after", "tear the connection down behind so many bytes", "size"),
+            Arg(
+                "--half-close-after",
+                "send the end behind so many bytes, and only receive from then on",
+                "size",
+            ),
+            Arg("--slow-read", "read so many bytes a second", "size"),
+        ),
+        (
+            "echo :0",
+            'echo :0 --as e\nnc e --send "hi\\n" --expect hi',
+            'echo :0 --as e --corrupt 1\nnc e --send "hi\\n" --expect ii',
+            'echo :0 --as e --chunk 1 --delay 10ms\nnc e --send "hi\\n" --expect hi',
+        ),
         show=_serving_lines,
-        details="Its coroutines are called echo#1 for the one that accepts, and echo#1/c1, echo#1/c2 ... for connections.",
+        details=(
+            "Its coroutines are called echo#1 for the one that accepts, and echo#1/c1, echo#1/c2 ... for connections."
+            " The options from --delay on are faults, to try clients against. They are counted and not drawn, so the same"
+            " client meets the same fault at the same byte each time."
+        ),
     ),
     Command(
         "serve",
