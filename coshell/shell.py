@@ -247,7 +247,10 @@ class Shell:
 
     def classify(self, line: str, *, strict: bool = False) -> Line:
         """Whether a line is a command or Python; raises `LineError`."""
-        return classify(line, self.commands, self.bound, strict=strict)
+        found = classify(line, self.commands, self.bound, strict=strict)
+        if found.kind == "directive" and self.grammar().directive_in(line) is None:  # a decorator
+            return Line("python", "", line.strip(), 1)
+        return found
 
     def grammar(self) -> Grammar:
         """What words mean, whenever they are looked at."""
@@ -271,7 +274,7 @@ class Shell:
             if step.kind != "input":
                 return self._direct(step)
             found = self.classify(step.text.partition("\n")[0], strict=strict)
-            kind = "python" if found.kind == "directive" else found.kind
+            kind = found.kind
             return self._run_line(found, step.text)
         except BaseException as error:
             return self.result_of(error, kind)
@@ -284,7 +287,7 @@ class Shell:
             case "command":
                 _, newline, block = source.partition("\n")
                 return self._run_command(self.commands.get(found.name), found.rest + newline + block)
-            case "python" | "directive":  # by now what begins with @ is a decorator
+            case "python":
                 done = self.bridge.call(self._in_foreground, self._run_python, source)
                 return self._told(done, "python")
             case "os":

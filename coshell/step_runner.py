@@ -158,7 +158,7 @@ class StepRunner:
             return False
         try:
             head = self.shell.classify(step.text.split("\n", 1)[0], strict=self.strict)
-            return head.kind in {"python", "directive"} or (
+            return head.kind == "python" or (
                 head.kind == "command" and self.shell.commands.get(head.name).lane == "loop"
             )
         except (LineError, CommandError):

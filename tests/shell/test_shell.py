@@ -81,6 +81,11 @@ def test_what_stands_below_a_decorator_is_defined(typed):
     assert typed("@dataclass\nclass Point:\n    x: int", "Point(1)") == ["Point(x=1)"]
 
 
+def test_an_at_is_a_directive_only_if_its_name_is_one(shell):
+    assert shell.classify("@cache").kind == "python"
+    assert shell.classify("@wait done").kind == "directive"
+
+
 def test_a_failing_decorator_tells_where_it_failed(shell):
     result = failure(shell, "@missing\ndef f(): pass")
     assert (result.kind, result.error) == ("python", "NameError: name 'missing' is not defined")
