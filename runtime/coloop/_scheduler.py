@@ -114,7 +114,8 @@ class Scheduler(Timing):
         self.promised = 0  # calls to come that `run` waits for
         self._calls: deque[Call] = deque()
         self._idle_waiters: list[Coroutine] = []
-        self._overdue: list[Coroutine] = []  # failed before the last slice, and not joined
+        # Failed, and not joined so far; behind so many switches those who were ready then have had a turn.
+        self._overdue: list[tuple[int, Coroutine]] = []
         self._standstill = (0, 0)
         self._killer = Killer(self)
         self._handover = Handover()
@@ -462,14 +463,13 @@ class Scheduler(Timing):
         """Those who failed, and whom nobody has joined by the time that the root has its turn.
 
         If the slice was cut short, who is going to join them may be among those that are ready still: so
-        they are given another. Else it would be chance, on a busy machine, who is told of.
+        each of these has a turn first. Else it would be chance, on a busy machine, who is told of.
         """
-        due, self._overdue = self._overdue, []
         fresh, self._unclaimed = self._unclaimed, []
-        if self.ready_count:
-            self._overdue = fresh
-        else:
-            due += fresh
+        all_had_a_turn = self.switches + 2 * self.ready_count  # the root may have one between any two
+        waiting = self._overdue + [(all_had_a_turn, coroutine) for coroutine in fresh]
+        self._overdue = [entry for entry in waiting if self.ready_count and self.switches < entry[0]]
+        due = [one for at, one in waiting if not self.ready_count or self.switches >= at]
         for coroutine in due:
             run_tells = coroutine is self.main and (
                 self._is_called_off() or not (self.living or self.promised)

@@ -220,16 +220,17 @@ def test_a_storm_of_shots_takes_no_value_along() -> None:
                 while not (shoot_at(scheduler, victim, Killed) or victim.ended):
                     time.sleep(0)
 
-    for i in range(COUNT):
-        channel.send(i)
-    victim = go(lambda: (coloop.suspend(), receive_all()))
-    thread = threading.Thread(target=shoot)
-    thread.start()
-    victim.resume()
-    assert victim.join()
-    thread.join()
-    assert lost == []
-    assert struck > 1
+    while struck < 2:  # on a busy machine the other thread may come too late
+        struck = 0
+        for i in range(COUNT):
+            channel.send(i)
+        victim = go(lambda: (coloop.suspend(), receive_all()))
+        thread = threading.Thread(target=shoot)
+        thread.start()
+        victim.resume()
+        assert victim.join()
+        thread.join()
+        assert lost == []
 
 
 @pytest.mark.coroutine
