@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 
+import pytest
+
 
 def pytest_configure() -> None:
     """Hear Ctrl-C, here and in the programs that tests start, and keep what was compiled.
@@ -15,3 +17,9 @@ def pytest_configure() -> None:
     sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are cores: tests wait for terminals and other programs a third of their time."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)

@@ -92,9 +92,9 @@ def test_status_tells_what_the_shell_takes_for_itself(typed):
     assert any(row.startswith("heap of the shell's own coroutine and threads") for row in rows)
 
 
-def test_all_that_the_shell_keeps_stays_below_its_bound(typed):
-    for number in range(40):
-        typed(f"mark m{number}")
-    kept = [json.loads(line) for line in typed("status --self --json")]
+def test_all_that_the_shell_keeps_stays_below_its_bound(aside):
+    with aside.session() as opened:
+        opened.type("\n".join(f"mark m{number}" for number in range(40)))
+        kept = [json.loads(line) for line in opened.type("status --self --json")]
     assert {record["what"]: record["now"] for record in kept}["marks"] == 32
     assert all(record["now"] <= record["at_most"] for record in kept if record["now"] and record["at_most"])
