@@ -551,7 +551,7 @@ MEASURES: dict[str, Measure] = {
             _rate_rows("echo, 100 connections, 64 B", "messages", _at_most(1.05), A_TENTH),
             (*ACCOUNTED, *TRACED),
             _rates("closed", 100, 64),
-            Sizes(100, 5, 0.6),
+            Sizes(100, 15, 0.3),
             Sizes(100, 1, 0.1),
             fresh=True,
             serves=PLAIN,
