@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 AGAIN_S: Final = 0.2
 
@@ -51,19 +51,20 @@ class Summons:
     def __init__(self, again_s: float = AGAIN_S) -> None:
         self._again_s = again_s
         self._raised: weakref.ref[Terminated] | None = None
+        self._taken: dict[signal.Signals, Any] = {}  # the handler that SIGALRM had before
 
     @contextmanager
     def awaited(self) -> Iterator[None]:
         """A body in which the signals are waited for; afterwards they do what they did before."""
         numbers = (signal.SIGTERM, signal.SIGHUP)
         previous = {number: signal.signal(number, self._come) for number in numbers}
-        previous[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
         try:
             yield
         finally:
             self.heard()
-            for number, handler in previous.items():
+            for number, handler in (previous | self._taken).items():
                 signal.signal(number, handler)
+            self._taken.clear()
 
     @contextmanager
     def ends_only_this(self) -> Iterator[None]:
@@ -75,11 +76,13 @@ class Summons:
 
     def heard(self) -> None:
         """Whoever caught `Terminated` says so."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        self._raised = None
+        if self._raised is not None:  # else the timer is somebody else's
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._raised = None
 
     def _come(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's
-        signal.signal(signal.SIGALRM, self._look_after)
+        previous = signal.signal(signal.SIGALRM, self._look_after)
+        self._taken.setdefault(signal.SIGALRM, previous)
         self._raise()
 
     def _look_after(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - likewise

@@ -98,6 +98,17 @@ def test_signals_do_what_they_did_before_once_nobody_waits_for_them():
     assert [signal.getsignal(number) for number in numbers] == before
 
 
+def test_without_a_signal_somebody_else_s_timer_is_left_alone():
+    before = signal.setitimer(signal.ITIMER_REAL, NEVER_S)
+    try:
+        summons = Summons()
+        with summons.awaited(), summons.ends_only_this():
+            raise KeyboardInterrupt
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > NEVER_S / 2
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *before)
+
+
 def lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A SIGTERM where Python cannot raise."""
 
