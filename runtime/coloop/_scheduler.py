@@ -468,8 +468,9 @@ class Scheduler(Timing):
         fresh, self._unclaimed = self._unclaimed, []
         all_had_a_turn = self.switches + 2 * self.ready_count  # the root may have one between any two
         waiting = self._overdue + [(all_had_a_turn, coroutine) for coroutine in fresh]
-        self._overdue = [entry for entry in waiting if self.ready_count and self.switches < entry[0]]
-        due = [one for at, one in waiting if not self.ready_count or self.switches >= at]
+        is_last = self.over or not self.ready_count  # nobody will have another turn
+        self._overdue = [entry for entry in waiting if not is_last and self.switches < entry[0]]
+        due = [one for at, one in waiting if is_last or self.switches >= at]
         for coroutine in due:
             run_tells = coroutine is self.main and (
                 self._is_called_off() or not (self.living or self.promised)

@@ -249,9 +249,8 @@ def test_waiting_a_thousand_times_is_no_memory_given_back(look: bool) -> None:
             coloop.snapshot()
         yield_now()
     assert busy.waiting_on == "suspend"
-    assert (
-        abs(busy.account.heap_bytes) < 1000 * 16 / 2
-    )  # half of what the least object for each wait would be
+    # Half of what it would be, were the least object given back at each wait.
+    assert abs(busy.account.heap_bytes) < 1000 * 16 / 2
     busy.cancel()
 
 

@@ -413,6 +413,21 @@ def test_a_failure_is_told_of_only_after_all_that_were_ready_had_a_turn(observer
 
 
 @pytest.mark.coroutine
+def test_at_the_end_a_failure_is_told_of_whoever_was_ready(
+    observer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = current_scheduler()
+    child = go(fail, "alone")
+    go(yield_now)
+    assert scheduler.ready_count == 1
+    with monkeypatch.context() as ending:
+        ending.setattr(scheduler, "over", True)
+        scheduler._report_unclaimed()
+    assert [failure.id for failure in observer.failures] == [child.id]
+    observer.failures.clear()
+
+
+@pytest.mark.coroutine
 def test_who_is_joined_after_a_slice_was_cut_short_is_not_told_of(observer: Any) -> None:
     scheduler = current_scheduler()
     child = go(fail, "joined")
