@@ -15,6 +15,7 @@ from coloop import Coroutine, CoroutineError, CoroutinePicture, Server, memory
 from coshell.closeup import close_up
 from coshell.command import Arg, Command, CommandError
 from coshell.listing import fitted, listing
+from coshell.monitor import label
 from coshell.render import Column
 from coshell.values import Bytes, Count
 
@@ -128,7 +129,7 @@ def _parts_of(picture: CoroutinePicture, top: int) -> Parts:
     except CoroutineError as error:
         types, sites, missing = [], [], str(error)
     return Parts(
-        owner=f"{_named(picture)}{', which has ended' if ended else ''}",
+        owner=f"{label(picture)}{', which has ended' if ended else ''}",
         heap=Bytes(picture.heap_bytes or 0),
         peak=None if ended or picture.heap_peak is None else Bytes(picture.heap_peak),
         allocated=None if ended or picture.allocated_total is None else Bytes(picture.allocated_total),
@@ -150,14 +151,10 @@ def _sites_of(coroutine: int, top: int) -> list[Share]:
 
 def _parts_of_server(name: str, total: int, pictures: list[CoroutinePicture], top: int) -> Parts:
     largest = sorted(pictures, key=lambda picture: -(picture.heap_bytes or 0))[:top]
-    shares = [Share(Bytes(picture.heap_bytes or 0), None, _named(picture)) for picture in largest]
+    shares = [Share(Bytes(picture.heap_bytes or 0), None, label(picture)) for picture in largest]
     left = len(pictures) - len(shares)
     missing = f"{left:,} more coroutines: --top {len(pictures)}" if left else ""
     return Parts(name, Bytes(total), None, None, [], [], shares, missing)
-
-
-def _named(picture: CoroutinePicture) -> str:
-    return f"co#{picture.id} {picture.name}".rstrip()
 
 
 # -- showing it ------------------------------------------------------------------------------------

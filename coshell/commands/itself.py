@@ -7,10 +7,11 @@ heap that the shell works with, and that falls back when the work is done.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from coloop import Snapshot, memory
 from coshell.leaks.history import MAX_BYTES, MAX_LOOKS
+from coshell.leaks.looking import SHELL_ID
 from coshell.leaks.marks import MAX_MARKS
 from coshell.listing import Listing, listing
 from coshell.pictures.timeline import LIMIT_BYTES
@@ -18,8 +19,6 @@ from coshell.values import Bytes, Count
 
 if TYPE_CHECKING:
     from coshell.shell import Shell
-
-SHELLS_COROUTINE: Final = 1
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Kept:
 def shells_heap(snapshot: Snapshot) -> int | None:
     """Heap of the shell's own coroutine and threads; None below level `heap`."""
     held = memory.held()
-    own = next((one.heap_bytes for one in snapshot.coroutines if one.id == SHELLS_COROUTINE), None)
+    own = next((one.heap_bytes for one in snapshot.coroutines if one.id == SHELL_ID), None)
     return own if own is None or held is None else own + held.outside.own
 
 

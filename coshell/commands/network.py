@@ -307,8 +307,8 @@ COMMANDS: Final = (
         show=_serving_lines,
         details=(
             "Its coroutines are called echo#1 for the one that accepts, and echo#1/c1, echo#1/c2 ... for connections."
-            " The options from --delay on are faults, to try clients against. They are counted and not drawn, so the same"
-            " client meets the same fault at the same byte each time."
+            " The options from --delay on are faults, to try clients against. They are counted and not drawn: ends"
+            " come at the same byte each time, the others at the same piece, as the network delivers them."
         ),
     ),
     Command(

@@ -138,6 +138,11 @@ def test_what_the_dead_left_is_looked_into_as_well(at_prompt: Session) -> None:
     assert at_prompt.type("heap 2")[0].endswith("K held by co#2 <lambda>, which has ended")
 
 
+def test_no_name_reaches_the_terminal_raw(at_prompt: Session) -> None:
+    at_prompt.type("go(suspend, name='a\\x1b[31mb')")
+    assert not any("\x1b" in line for line in at_prompt.type("heap 2"))
+
+
 def test_the_heap_of_nobody_is_told_in_one_line(at_prompt: Session) -> None:
     assert at_prompt.refused("heap 9").endswith("living: 1")
     with session(level="counts") as untraced:
