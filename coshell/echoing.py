@@ -2,8 +2,9 @@
 
 A client that was only ever tried against a good server has not been tried. Each fault is one that networks and
 peers have: answers that come late, in pieces, not at all, or with a bit turned over; an end or a reset in the
-midst of things; a reader that takes its time, so that the sender's buffers fill. All are counted, none is drawn: the
-same client meets the same fault at the same byte each time.
+midst of things; a reader that takes its time, so that the sender's buffers fill. All are counted, none is drawn: an
+end or a reset comes at the same byte each time, and what is dropped or corrupted at the same piece. How a client's
+bytes come in pieces is the network's: who waits for each answer sends one at a time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 
 from coloop import Socket, sleep
 
-RECV_BYTES = 65536
 SLOW_PIECE_BYTES = 4096
 
 
@@ -84,7 +84,7 @@ class _Echo:
     def _read(self) -> bytes:
         rate = self._faults.slow_read
         if not rate:
-            return self._connection.recv(RECV_BYTES)
+            return self._connection.recv()
         data = self._connection.recv(min(rate, SLOW_PIECE_BYTES))
         sleep(len(data) / rate)
         return data
