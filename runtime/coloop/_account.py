@@ -22,6 +22,9 @@ class Account:
         timers: timers that are set for it.
         defers: calls that wait for its end.
         limit: its heap limit, if it has one.
+        dropped_bytes: what it has dropped by closes that reset the connection: bytes that the other side had not
+            confirmed.
+        dropped_ago_s: since when; None if it has dropped nothing.
     """
 
     heap_bytes: int | None
@@ -34,6 +37,8 @@ class Account:
     timers: int
     defers: int
     limit: int | None
+    dropped_bytes: int = 0
+    dropped_ago_s: float | None = None
 
 
 class Tally:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from ._elsewhere import carried
 from ._errors import Closed
 from ._form import native
 from ._line import WaitQueue
@@ -69,6 +70,9 @@ class Channel(Passage[T], Generic[T]):
                     return
                 raise
             yield value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return carried(self, str(self), "made", "make one where it is used")
 
     def __str__(self) -> str:
         return f"channel#{self.id}"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._account import Account
 from ._coroutine_state import CANCELLED, DONE, RUNNING, WAITING
+from ._elsewhere import carried
 from ._errors import WasCancelled
 from ._form import native, quick
 from ._frames import summaries
@@ -182,6 +183,9 @@ class Coroutine(CoroutineState):
             WrongThread: called from another thread.
         """
         self._scheduler.resume(self, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return carried(self, f"{self} {self.name!r}", "started", "start one where it is to run")
 
     def __str__(self) -> str:
         return label(self.id)

@@ -16,10 +16,11 @@ import itertools
 import socket
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ._address import Address, address_of, kind_of
 from ._binding import SocketFile
+from ._elsewhere import carried, wrong_process
 from ._errors import Busy, Closed, NotRunning, Timeout, WrongThread
 from ._frames import top_site
 from ._own_tables import enter
@@ -120,6 +121,25 @@ class Endpoint(Wire):
         self._retire()
         self._release()
 
+    # -- other processes -------------------------------------------------------------------------
+
+    def strand(self, parent: int) -> None:
+        """In a child process: it is the parent's, and so is its file."""
+        self._closed_by = Stranded(f"the fork of process {parent}")
+        self._closed_by.pid = parent
+        self._file = None
+
+    @property
+    def _described(self) -> str:
+        """It and where it leads, for those who do not have it before them."""
+        peer = getattr(self, "peer", None)
+        if peer is None:
+            return f"{self.role}#{self.id} on {self.local}"
+        return f"{self.role}#{self.id} {'from' if self.role == 'server' else 'to'} {peer}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return carried(self, self._described)
+
     # -- lanes -----------------------------------------------------------------------------------
 
     def _begin(self) -> Coroutine:
@@ -133,6 +153,8 @@ class Endpoint(Wire):
         return scheduler.running
 
     def _check_thread(self) -> None:
+        if type(self._closed_by) is Stranded:
+            raise wrong_process(f"{self._described} was opened", self._closed_by.pid)
         owner, me = self._scheduler.thread_id, threading.get_ident()
         if me != owner:
             raise WrongThread(
@@ -152,9 +174,17 @@ class Endpoint(Wire):
         scheduler.poller.expect(self, direction, scheduler.running)
         try:
             scheduler.park(verb, self)
+        except Timeout:
+            self._note_silence()
+            raise
         finally:
             scheduler.poller.withdraw(self, direction)
         self._check_open()
+
+    def _note_silence(self) -> None:
+        """A wait took too long; while it is held, that is not the peer's doing."""
+        if not self._held:
+            self._overdue = self.received + self.sent + 1
 
     def _nap(self, verb: str, seconds: float) -> None:
         """Park for so long, where the kernel tells of no event; `verb` is shown as what this does."""
@@ -201,6 +231,13 @@ class Endpoint(Wire):
 
     def __str__(self) -> str:
         return f"{type(self).__name__.lower()}#{self.id}"
+
+
+class Stranded(str):
+    """By whom something was closed that a child process has from its parent: nobody, but it is not its."""
+
+    __slots__ = ("pid",)
+    pid: int
 
 
 def _standing(coroutine: Coroutine) -> str:

@@ -31,6 +31,10 @@ class WrongThread(CoroutineError, RuntimeError):
     """A scheduler was touched from a foreign thread: use `call_soon_threadsafe`."""
 
 
+class WrongProcess(CoroutineError, RuntimeError):
+    """A connection, coroutine or channel was taken to another process: open it where it is used."""
+
+
 class TooManyCoroutines(CoroutineError):
     """`go` would exceed `max_coroutines`: wait for some to end, or raise the limit."""
 
@@ -45,6 +49,10 @@ class Busy(CoroutineError):
 
 class Closed(CoroutineError):
     """The channel, inbox or socket is closed: there is nothing more to come, or to give."""
+
+
+class OutputFull(CoroutineError):
+    """More is queued for this peer than may be: it reads too slowly. Drop the message, or the connection."""
 
 
 class Truncated(CoroutineError):

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+import sys
 import termios
 from collections.abc import Iterator
 from contextlib import suppress
@@ -35,6 +36,8 @@ TCP_STATES: Final = (
     "CLOSING",
 )
 OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC})
+_LISTENING: Final = bytes([TCP_STATES.index("LISTEN")])
+_UNACKED: Final = slice(24, 28)  # of struct tcp_info, <linux/tcp.h>: tcpi_unacked, of a listener its queue
 _LISTEN: Final = "0A"  # as /proc/net/tcp writes it
 _UNCONNECTED: Final = "07"  # as /proc/net/udp does
 
@@ -76,6 +79,17 @@ def _has_hung_up(raw: socket.socket) -> bool:
     poll = select.poll()
     poll.register(raw.fileno(), asked)
     return any(events & (asked | select.POLLHUP) for _, events in poll.poll(0))
+
+
+def waiting_connections(raw: socket.socket) -> int | None:
+    """How many connections a TCP listener has that wait to be accepted, as `ss` shows; None where it does not say."""
+    if raw.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
+        return None
+    with suppress(OSError):
+        info = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED.stop)
+        if info[:1] == _LISTENING:
+            return int.from_bytes(info[_UNACKED], sys.byteorder)
+    return None
 
 
 def unread_bytes(raw: socket.socket) -> int | None:

@@ -104,7 +104,7 @@ class StruckDown(Cancelled):
 # What a user sees of them is what he catches.
 for _private, _public in ((Struck, MemoryLimitExceeded), (StruckDown, Cancelled)):
     _private.__name__, _private.__qualname__ = _public.__name__, _public.__qualname__
-    _private.__module__ = _public.__module__
+    _private.__module__ = "coloop"  # as `__init__.py` calls the others
 
 
 def went_on(coroutine: Coroutine, crossing: Crossing) -> str:

@@ -18,7 +18,8 @@ from ._address import Address, AddressLike, address_of, parse_address, resolve
 from ._binding import SocketFile, bind_failure, give_back, ipv4_first, take_address
 from ._endpoint import Endpoint
 from ._form import quick
-from ._kernel import kernel_state
+from ._inherited import SCHEME, inherited_listener
+from ._kernel import kernel_state, waiting_connections
 from ._poller import READ
 from ._snapshot import SocketPicture
 from ._socket import Socket
@@ -110,6 +111,24 @@ class Listener(Endpoint):
             return Socket(raw, "server", peer)
         return TlsSocket(raw, "server", peer, context=self._tls)
 
+    @property
+    def tls(self) -> bool:
+        """Whether its connections are over TLS."""
+        return self._tls is not None
+
+    def renew(self, tls: ssl.SSLContext | None) -> None:
+        """Use another certificate for connections that come from now on.
+
+        Raises:
+            TypeError, ValueError: what is wrong with it; or there was none before, or is to be none now.
+        """
+        if (tls is None) != (self._tls is None):
+            raise ValueError(
+                f"{self.address} is served {'without' if tls else 'over'} TLS, and that stays so"
+            )
+        check_server_context(tls)
+        self._tls = tls
+
     def close(self) -> None:
         """Stop listening; who waits in `accept` gets `Closed`. A second time: nothing happens."""
         if self._retire():
@@ -134,6 +153,7 @@ class Listener(Endpoint):
             writer=None,
             owner=self.owner,
             age_s=self.age_s,
+            waiting=waiting_connections(self._raw),
         )
 
     def __enter__(self) -> Listener:  # noqa: PYI034 - nobody derives from it
@@ -160,6 +180,7 @@ def listen(
     Args:
         address: `(host, port)`, `"host:port"`, `":port"` (for this machine only), `"[::1]:port"`,
             `"unix:/path"` or `"unix:@name"`. Port 0 takes a free one; `Listener.address` tells which.
+            `"fd:3"` is a socket that listens already, which this process was started with.
         backlog: how many connections may wait to be accepted.
         reuse_port: share the port with others who ask for that; the kernel deals out the connections.
         tls: a context for servers, with a certificate: connections are `TlsSocket`s, which make the handshake
@@ -170,6 +191,9 @@ def listen(
         OSError: the port is in use (and by whom), needs rights, is not of this machine ...; one line
             says which, `errno` is set.
     """
+    if isinstance(address, str) and address.startswith(SCHEME):
+        check_server_context(tls)
+        return Listener(inherited_listener(address), None, tls)
     place = parse_address(address)
     if place.datagram:
         raise ValueError(f"{place} has no connections to listen for: use bind({str(place)!r})")

@@ -7,9 +7,9 @@ standstill. Its methods run on the scheduler's thread, in no coroutine; they mus
 from __future__ import annotations
 
 import sys
-import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
+from ._tracebacks import traceback_text
 from ._type_names import type_name
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class Failure(NamedTuple):
         age_s: seconds from the coroutine's start to its end, on the scheduler's clock.
         exception_type: the name of its class.
         message: what it says.
-        traceback: as Python prints it, without the runtime's own frames.
+        traceback: as Python prints it, without the runtime's frames at its ends, unless the runtime itself has
+            failed.
     """
 
     id: int
@@ -59,7 +60,7 @@ def _message_of(error: BaseException) -> str:
 
 def _traceback_of(error: BaseException) -> str:
     try:
-        return "".join(traceback.format_exception(error))
+        return traceback_text(error)
     except Exception as worse:
         return f"{type_name(type(error))}: <its class raised {type_name(type(worse))}>\n"
 

@@ -58,6 +58,12 @@ class Poller(Protocol):
     def withdraw(self, wire: Wire, direction: int) -> None:
         """Nobody waits for `direction` any more; no matter if nobody did."""
 
+    def hold(self, wire: Wire) -> None:
+        """Say nothing of what can be read from it until `release`; who waits for that goes on waiting."""
+
+    def release(self, wire: Wire) -> object | None:
+        """Say it again, and that there may be something; returns whose wait is over by that."""
+
     def poll(self, timeout_s: float | None) -> list[object]:
         """Wait until something happens, at most `timeout_s` (None: long); returns those whose wait is over."""
 
@@ -149,9 +155,20 @@ class _Waits:
             wire._write_waiter = None
             self.waiting -= 1
 
+    def hold(self, wire: Wire) -> None:
+        wire._held = True
+        wire._readable = False
+
+    def release(self, wire: Wire) -> object | None:
+        waiter = wire._read_waiter
+        wire._held = False
+        wire._readable = True
+        self.withdraw(wire, READ)
+        return waiter
+
     def _tell(self, wire: Wire, *, readable: bool, writable: bool, over: list[object]) -> None:
         """Note what the kernel said of `wire`, and move those whom it concerns to `over`."""
-        if readable:
+        if readable and not wire._held:
             wire._readable = True
             if wire._read_waiter is not None:
                 over.append(wire._read_waiter)
@@ -250,6 +267,11 @@ class SelectorsPoller(_Waits):
         super().withdraw(wire, direction)
         self._follow(wire)
 
+    def hold(self, wire: Wire) -> None:
+        """Ask for what can be read no more, whoever waits."""
+        super().hold(wire)
+        self._follow(wire)
+
     def poll(self, timeout_s: float | None) -> list[object]:
         """Ask the selector once; whoever is told is no longer asked for."""
         over: list[object] = []
@@ -269,7 +291,7 @@ class SelectorsPoller(_Waits):
 
     def _follow(self, wire: Wire) -> None:
         """Have the selector ask for what `wire` has waiters for, and for nothing else."""
-        wanted = (READ if wire._read_waiter is not None else 0) | (
+        wanted = (READ if wire._read_waiter is not None and not wire._held else 0) | (
             WRITE if wire._write_waiter is not None else 0
         )
         key = self._selector.get_map().get(wire._fd)

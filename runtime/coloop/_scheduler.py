@@ -42,6 +42,7 @@ from ._frames import Site, trimmed
 from ._handover import Handover
 from ._kill import Killer
 from ._limits import Crossing, Limit, checked, enforce
+from ._losses import Losses
 from ._memory import memory, stack_cost
 from ._observer import Failure, Observer, describe_failure
 from ._poller import Poller, open_poller
@@ -53,7 +54,7 @@ SHUTDOWN_PATIENCE_S: Final = 1.0  # real time, three times
 
 if TYPE_CHECKING or native is None:
     from ._switching import scheduler_or_none as scheduler_or_none  # noqa: PLC0414 - mypy wants it said
-    from ._switching import set_current
+    from ._switching import set_current as set_current  # noqa: PLC0414
     from ._timing import Timing
 else:
     Timing, scheduler_or_none = native.Timing, native.scheduler_or_none
@@ -119,6 +120,7 @@ class Scheduler(Timing):
         self._standstill = (0, 0)
         self._killer = Killer(self)
         self._handover = Handover()
+        self.losses = Losses()
         self._ctrl_c_pending = False
         self._patience_end: float | None = None
         self.over = False
@@ -533,7 +535,12 @@ class Scheduler(Timing):
         return self.living.get(id)
 
     def snapshot(
-        self, limit: int | None = None, *, dead: bool = True, stuck: bool = False
+        self,
+        limit: int | None = None,
+        *,
+        dead: bool = True,
+        stuck: bool = False,
+        sockets: int | None = None,
     ) -> _snapshot.Snapshot:
         """A frozen picture of everything; may be asked for from any thread.
 
@@ -545,10 +552,11 @@ class Scheduler(Timing):
             limit: picture at most so many coroutines (the totals count all).
             dead: also those that ended last.
             stuck: find out who can never be woken again; walks the whole heap.
+            sockets: picture at most so many sockets, which asks the kernel about each.
         """
         if threading.get_ident() == self.thread_id:
-            return _snapshot.take(self, limit, dead=dead, stuck=stuck)
-        return _snapshot.ask(self, limit, dead=dead, stuck=stuck)
+            return _snapshot.take(self, limit, dead=dead, stuck=stuck, sockets=sockets)
+        return _snapshot.ask(self, limit, dead=dead, stuck=stuck, sockets=sockets)
 
     def stack_of(self, coroutine: Coroutine) -> tuple[int, int]:
         """Its stack in bytes (saved C stack and data-stack chunks) and in frames; (0, 0) if it has none."""

@@ -1,111 +1,114 @@
-"""A listener, a handler, and one coroutine for each connection.
+"""A server: a listener, and what is called for its connections.
 
-How a connection ends is its handler's business: when the handler returns, or fails, the connection is
-closed. A failure is reported as that of any coroutine, with one exception: a handler that dies of
-a connection which its peer has left was not at fault, nor is one that was not called because TLS came to
-no agreement. Its coroutine is `failed`, with the reason as its outcome, but nobody is disturbed.
+There are two forms. A handler has the connection to itself, as a socket, and how it ends is the handler's
+business: when it returns, or fails, the connection is closed. Or there are callbacks, which are called in
+a fixed order (`_conversation.py`) with messages that are whole (`_framing.py`), and sending never loses
+what is queued (`_outbox.py`).
 
-When descriptors or memory run out, the connections that wait keep the listener readable, and a loop
-that just tries again burns the processor. So the server pauses, longer each time, and says so once.
+A server may be one of several processes that serve an address together. It knows its number, and has
+somebody who takes messages to the others (`postman`); who starts and ends them is not its business.
 """
 
 from __future__ import annotations
 
-import errno
 import itertools
-import resource
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from types import CodeType, TracebackType
-from typing import Final
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Final, TypeVar
 
+from ._accepting import Accepting, Handler
 from ._address import Address, AddressLike
+from ._broadcast import Broadcast, broadcast
+from ._callbacks import (
+    HIGH_WATER_BYTES,
+    KEYS,
+    LOW_WATER_BYTES,
+    Callbacks,
+    Overflow,
+    Settings,
+    as_framing,
+    check_known,
+)
+from ._connection import Connection
+from ._conversation import converse
 from ._coroutine import Coroutine, default_name
-from ._errors import Closed, TooManyCoroutines
-from ._frames import Site, calling_site
-from ._kernel import OUT_OF_RESOURCES, reason
+from ._elsewhere import carried
+from ._framing import Bytes, Framing
 from ._listener import Listener, listen
 from ._own_tables import enter
-from ._scheduler import current_scheduler
+from ._post import Post
+from ._server_limits import connection_limit
+from ._server_statistics import ServerStatistics
 from ._socket import Socket
-from ._sync import Event
 from ._timers import check_seconds
 from ._tls import TlsSocket
+from ._wire import Ending
 
-SPARE_DESCRIPTORS: Final = 64  # for all that is not a client
-FIRST_PAUSE_S: Final = 0.1
-MAX_PAUSE_S: Final = 1.0
-WARN_EVERY_S: Final = 5.0
+T = TypeVar("T")
+
 STOP_GRACE_S: Final = 1.0
-
-Handler = Callable[[Socket], object]
 
 _numbers: Final = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True)
-class ServerStatistics:
-    """A server at one moment.
-
-    Attributes:
-        name: its name.
-        address: where it listens.
-        state: `accepting`, `pausing` (out of descriptors or memory) or `stopped`.
-        connections: how many are open.
-        max_connections: how many may be; None for no limit.
-        accepted: how many were handed to the handler so far.
-        rejected: how many were turned away because of a limit.
-        failed: how many handlers failed, peers that left not counted.
-        last_trouble: the last warning; None if there was none.
-    """
-
-    name: str
-    address: str
-    state: str
-    connections: int
-    max_connections: int | None
-    accepted: int
-    rejected: int
-    failed: int
-    last_trouble: str | None
-
-
-class Server:
+class Server(Accepting):
     """What `serve` returns. `with` stops it at the end of the block.
 
     Attributes:
         name: of the server and of its accepting coroutine; connections are `name/c1`, `name/c2` ...
-        handler: called with each new connection; may be replaced, those that are open keep theirs.
+        handler: called with each new connection; may be replaced, those that are open keep theirs. None
+            with callbacks.
         max_connections: who comes when so many are open is turned away with a line; None for no limit.
+        callbacks: what is called; `on` replaces one.
+        settings: how connections are treated that have callbacks; `set` changes one.
+        worker: the number of this process among those that serve the address, counted from 1; 0 if it is
+            alone.
+        postman: called with `(to, data)` to take a message to another worker; None if there is none.
         accepted: how many connections were handed to the handler so far.
         rejected: how many were turned away because of a limit.
         failed: how many handlers failed, peers that left not counted.
+        requests: how many messages were delivered, or handlers have finished, or were counted by
+            `count_request`.
+        messages: how many messages were delivered to callbacks.
+        peak_connections: how many were open at once at most.
         last_trouble: the last warning, with an advice; None if there was none.
     """
 
     def __init__(
-        self, listener: Listener, handler: Handler, name: str | None, max_connections: int | None
+        self,
+        listener: Listener,
+        handler: Handler | None,
+        name: str | None,
+        max_connections: int | None,
+        callbacks: Callbacks,
+        settings: Settings,
+        worker: int,
     ) -> None:
-        self.name = name if name is not None else f"{default_name(handler)}#{next(_numbers)}"
+        main = handler or callbacks.of_connections[0]
+        name = name if name is not None else f"{default_name(main)}#{next(_numbers)}"
+        super().__init__(listener, name, connection_limit(max_connections))
         self.handler = handler
-        self.max_connections = _connection_limit(max_connections)
-        self.accepted = self.rejected = self.failed = 0
-        self.last_trouble: str | None = None
-        self._listener = listener
-        self._scheduler = current_scheduler()
-        self._site = calling_site()
-        self._birth: tuple[Handler, Site | None] = (handler, _first_line(handler))
-        self._connections: dict[Coroutine, Socket] = {}
-        self._stopping = Event()
-        self._emptied = Event()
+        self.callbacks = callbacks
+        self.settings = settings
+        self.worker = worker
+        self.postman: Callable[[int, object], None] | None = None
+        self.messages = 0
         self._cuts = 0
-        self._pausing = False
-        self._warned_at = -WARN_EVERY_S
-        self._unsaid = 0
-        self._acceptor = self._scheduler.go(self._accept_all, name=self.name, spawned_at=self._site)
-        listener.owner = self._acceptor.id
+        self._waiting: set[Post] = set()
+        self._concluded = False
+        self._start()
+
+    def _start(self) -> None:
+        if self.callbacks.on_start is not None:
+            self.callbacks.on_start(self)
+        if self.callbacks.on_worker_start is not None:
+            self.callbacks.on_worker_start(self, self.worker)
+        if not self._draining:
+            self._acceptor = self._scheduler.go(self._accept_all, name=self.name, spawned_at=self._site)
+            self._listener.owner = self._acceptor.id
+
+    # -- looking ---------------------------------------------------------------------------------
 
     @property
     def address(self) -> Address:
@@ -113,16 +116,38 @@ class Server:
         return self._listener.address
 
     @property
+    def tls(self) -> bool:
+        """Whether it serves over TLS."""
+        return self._listener.tls
+
+    @property
     def connections(self) -> tuple[Socket, ...]:
-        """Those that are open, oldest first."""
+        """The sockets that are open, oldest first."""
         return tuple(self._connections.values())
 
     @property
+    def clients(self) -> tuple[Connection, ...]:
+        """The connections with callbacks that are open, oldest first."""
+        return tuple(client for client in self._clients.values() if client.closed_by is None)
+
+    def client(self, id: int) -> Connection | None:  # noqa: A002 - as the connection's own
+        """The open connection of that id; None if there is none, or no more."""
+        client = self._clients.get(id)
+        return None if client is None or client.closed else client
+
+    @property
     def state(self) -> str:
-        """`accepting`, `pausing` (out of descriptors or memory) or `stopped`."""
+        """`accepting`, `pausing` (out of descriptors or memory), `paused` (on request) or `stopped`."""
         if self._listener.closed:
             return "stopped"
+        if self._paused:
+            return "paused"
         return "pausing" if self._pausing else "accepting"
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was told to stop: connections that are open should come to their end."""
+        return self._draining
 
     def statistics(self) -> ServerStatistics:
         """A frozen picture of it."""
@@ -136,13 +161,215 @@ class Server:
             rejected=self.rejected,
             failed=self.failed,
             last_trouble=self.last_trouble,
+            draining=self._draining,
+            peak_connections=self.peak_connections,
+            requests=self.requests,
+            messages=self.messages,
+            bytes_in=self._bytes_in + sum(one.received for one in self._connections.values()),
+            bytes_out=self._bytes_out + sum(one.sent for one in self._connections.values()),
+            queued_bytes=sum(client.queued for client in self._clients.values()),
+            closed_by_peer=self._ends["peer"],
+            closed_by_server=self._ends["server"],
+            closed_idle=self._ends["idle"],
+            closed_by_error=self._ends["error"],
+            resets=self._ends["reset"],
         )
+
+    def count_request(self) -> None:
+        """Count one in `requests`, where a connection has many; the end of its handler then is none."""
+        self._counts_itself = True
+        self.requests += 1
+
+    def unless_draining(self, call: Callable[..., T], *args: object) -> T | None:
+        """Wait for something that need not come, such as a next request, until the server is told to stop.
+
+        Args:
+            call: what waits, such as `connection.recv`; nothing is lost if it is called away.
+            *args: its arguments.
+
+        Returns:
+            What `call(*args)` returned; None if the server is draining, and there was nothing yet.
+        """
+        if self._draining:
+            return None
+        post = Post(self._scheduler)
+        self._waiting.add(post)
+        try:
+            return post.wait(call, *args)
+        finally:
+            self._waiting.discard(post)
+
+    # -- changing --------------------------------------------------------------------------------
+
+    def on(self, event: str, call: Callable[..., object] | None) -> None:
+        """Have something else called from now on, by connections that are open too.
+
+        Args:
+            event: `connect`, `receive`, `close`, `message` ..., with or without `on_`.
+            call: None for nobody.
+
+        Raises:
+            ValueError: there is no such event; or it is one of a connection, and the server has a handler.
+            TypeError: it cannot be called.
+            WrongThread: called from another thread.
+        """
+        self._scheduler.check_thread("on")
+        callbacks = self.callbacks.having(event, call)
+        _check_form(self.handler, callbacks)
+        self.callbacks = callbacks
+
+    def set(self, key: str, value: object) -> None:
+        """Change a setting, for connections that are open too; but their framing stays.
+
+        Args:
+            key: one of `Settings`, or `max_connections`.
+            value: the new one.
+
+        Raises:
+            ValueError: there is no such setting, or not with this value.
+            WrongThread: called from another thread.
+        """
+        self._scheduler.check_thread("set")
+        check_known(key, (*KEYS, "max_connections"), f"setting {key!r}")
+        if key == "max_connections":
+            self.max_connections = connection_limit(value)  # type: ignore[arg-type]
+            return
+        self.settings = self.settings.having(key, value)
+        for client in self._clients.values():
+            client._outbox.review(self.settings)
+            client._vigil.begin()
+
+    def renew_tls(self, tls: ssl.SSLContext | None) -> None:
+        """Use another certificate for connections that come from now on; those that are open keep theirs.
+
+        Args:
+            tls: a context as for `listen`; None if it does not serve over TLS.
+
+        Raises:
+            TypeError, ValueError: what is wrong with it; or it would begin or end to serve over TLS.
+            WrongThread: called from another thread.
+        """
+        self._scheduler.check_thread("renew_tls")
+        self._listener.renew(tls)
+
+    def pause(self) -> None:
+        """Accept and read no more, until `resume` or `stop`; returns at once.
+
+        Who calls waits in the kernel, and so does what peers send: soon they will be able to send no more. With a
+        handler it is `recv` and the like that wait, also for what was read ahead; their limits of time go on. A handler
+        that reads nothing runs on, and sending goes on.
+        """
+        self._scheduler.check_thread("pause")
+        self._paused = True
+        self._look_again()
+        for connection in self._handled() if not self._draining else ():
+            connection._hold()
+
+    def resume(self) -> None:
+        """Accept and read again. Returns at once."""
+        self._scheduler.check_thread("resume")
+        self._paused = False
+        self._unhold_all()
+        self._look_again()
+
+    def _handled(self) -> list[Socket]:
+        """The sockets that are a handler's, and not a `Connection`'s or still in a handshake."""
+        others = {client._socket for client in self._clients.values()}
+        return [
+            connection
+            for connection in self._connections.values()
+            if connection not in others
+            and not connection.closed
+            and not (isinstance(connection, TlsSocket) and connection.tls is None)
+        ]
+
+    def _unhold_all(self) -> None:
+        for connection in self._connections.values():
+            connection._unhold()
+
+    def _look_again(self) -> None:
+        self._door.call_away()
+        for client in self._clients.values():
+            client._post.call_away()
+
+    # -- messages --------------------------------------------------------------------------------
+
+    def broadcast(self, message: Bytes, among: Iterable[Connection] | None = None) -> Broadcast:
+        """Send a message to many; who has too much queued already is left out. Never parks.
+
+        Args:
+            message: it is put in the framing of each.
+            among: to whom; all that are open by default.
+
+        Returns:
+            To how many it was sent, or is queued; and who was left out, because too much is queued or it
+            is closed.
+
+        Raises:
+            ValueError, TypeError: as `Connection.send`.
+        """
+        self._scheduler.check_thread("broadcast")
+        return broadcast(message, self.clients if among is None else tuple(among))
+
+    def send_message(self, to: int, data: object) -> None:
+        """Send something to a worker of this server, where `on_message` is called with it.
+
+        Args:
+            to: the number of the worker.
+            data: whatever the postman can carry; to itself anything.
+
+        Raises:
+            ValueError: there is no such worker.
+        """
+        if self.postman is not None:
+            self.postman(to, data)
+        elif to == self.worker:
+            self.deliver(self.worker, data)
+        else:
+            raise ValueError(f"{self.name} has no worker {to}: this is worker {self.worker}, and it is alone")
+
+    def deliver(self, sender: int, data: Any) -> None:
+        """Have `on_message` called, in a coroutine of its own; nobody else fails with it.
+
+        Args:
+            sender: the number of the worker that it comes from.
+            data: what it has sent.
+        """
+        call = self.callbacks.on_message
+        if call is not None:
+            self._scheduler.go(call, (self, sender, data), name=f"{self.name}/message", spawned_at=self._site)
+
+    # -- conversing ------------------------------------------------------------------------------
+
+    def _main_callback(self) -> Callable[..., object] | None:
+        return self.handler or next(iter(self.callbacks.of_connections), None)
+
+    def _talk(self, connection: Socket) -> None:
+        number = self.accepted  # nobody was accepted since: see `_converse`
+        client = Connection(self, connection, number)
+        enter(self._clients, number, client)
+        self._counts_itself = True
+        if self._draining:
+            client._leave()
+        try:
+            converse(client)
+        finally:
+            client._let_go()
+
+    def _count_end(self, who: Ending) -> None:
+        self._ends[who] += 1
+
+    # -- stopping --------------------------------------------------------------------------------
 
     def stop(self, drain: float = 0.0) -> bool:
         """Accept no more, give the open connections some time, then cancel those that are left.
 
-        A handler that swallows its cancellation loses its connection a second later. When a handler
-        calls this, its own connection is spared. Who loses patience may call it again meanwhile.
+        With callbacks, a connection on which nothing is going on is closed at once, the others when what
+        has come is answered and sent. A handler that swallows its cancellation loses its connection a
+        second later. When a handler or a callback calls this, its own connection is spared. Who loses
+        patience may call it again meanwhile.
+
+        At last `on_worker_stop` and `on_shutdown` are called, once.
 
         Args:
             drain: seconds to wait for connections to end by themselves; parks so long at most.
@@ -156,9 +383,23 @@ class Server:
         """
         check_seconds(drain, "drain")
         self._listener.close()
+        self._draining = True
         self._stopping.set()
-        self._acceptor.join()
+        self._unhold_all()  # nobody is left to resume
+        self._door.call_away()
+        if self._acceptor is not None:
+            self._acceptor.join()
+        in_peace = self._empty(drain)
+        self._conclude()
+        return in_peace
+
+    def _empty(self, drain: float) -> bool:
+        """Wait until all have ended, and end those that have not."""
         cuts_before = self._cuts
+        for client in self.clients if drain else ():
+            client._leave()
+        for post in tuple(self._waiting) if drain else ():
+            post.call_away()
         if self._wait_until_empty(drain):
             return self._cuts == cuts_before
         self._cuts += 1
@@ -180,117 +421,29 @@ class Server:
                 return not self._others()
         return True
 
-    # -- accepting -------------------------------------------------------------------------------
-
-    def _accept_all(self) -> None:
-        """The accepting coroutine. `accept` and `go` are scheduling points: a burst starves nobody."""
-        pause_s = FIRST_PAUSE_S
-        try:
-            self._scheduler.yield_now()  # `serve` returns before the first handler runs
-            while True:
-                try:
-                    connection = self._listener.accept()
-                except OSError as error:
-                    if error.errno not in OUT_OF_RESOURCES:
-                        raise
-                    self._pause(error, pause_s)
-                    pause_s = min(2 * pause_s, MAX_PAUSE_S)
-                else:
-                    pause_s = FIRST_PAUSE_S
-                    self._admit(connection)
-        except Closed:
+    def _conclude(self) -> None:
+        """Tell that it is over, behind the last connection, which may be the caller's own."""
+        if self._concluded:
             return
+        self._concluded = True
+        if self._scheduler.running in self._connections:
+            self._scheduler.go(self._conclude_later, name=f"{self.name}/stop", spawned_at=self._site)
+        else:
+            self._say_that_it_is_over()
+
+    def _conclude_later(self) -> None:
+        while self._connections:
+            self._emptied.clear()
+            self._emptied.wait()
+        self._say_that_it_is_over()
+
+    def _say_that_it_is_over(self) -> None:
+        try:
+            if self.callbacks.on_worker_stop is not None:
+                self.callbacks.on_worker_stop(self, self.worker)
         finally:
-            self._listener.close()
-
-    def _admit(self, connection: Socket) -> None:
-        if self.max_connections is not None and len(self._connections) >= self.max_connections:
-            self._reject(connection, f"too many connections (limit {self.max_connections})")
-            return
-        name = f"{self.name}/c{self.accepted + 1}"
-        try:
-            self._scheduler.go(
-                self._converse, (connection, self.handler), name=name, spawned_at=self._birthplace()
-            )
-        except TooManyCoroutines as error:
-            self._reject(connection, str(error))
-        except BaseException:
-            connection.abandon()
-            raise
-
-    def _birthplace(self) -> Site | None:
-        """The handler's first line: of servers started in one place, each handler has a place of its own."""
-        if self._birth[0] is not self.handler:
-            self._birth = (self.handler, _first_line(self.handler))
-        return self._birth[1] or self._site
-
-    def _reject(self, connection: Socket, why: str) -> None:
-        self.rejected += 1
-        self._warn(f"{self.name} turns clients away: {why}")
-        if not isinstance(
-            connection, TlsSocket
-        ):  # nothing can be said before a handshake, which takes its time
-            with suppress(OSError, Closed):
-                connection.send(f"{why}\n".encode())
-        connection.close()
-
-    def _pause(self, error: OSError, seconds: float) -> None:
-        """Nothing can be accepted now: let things settle, unless the server is stopped meanwhile."""
-        self._warn(f"{self.name} cannot accept: {reason(error)}{_advice(error.errno)}")
-        self._pausing = True
-        try:
-            self._stopping.wait(seconds)
-        finally:
-            self._pausing = False
-
-    def _warn(self, text: str) -> None:
-        """Tell the observer, but not more often than is of use."""
-        now = self._scheduler.clock.now()
-        self.last_trouble = text
-        if now - self._warned_at < WARN_EVERY_S:
-            self._unsaid += 1
-            return
-        again = f" (and {self._unsaid} times since the last warning)" if self._unsaid else ""
-        self._warned_at, self._unsaid = now, 0
-        self._scheduler.observer.warned(text + again)
-
-    # -- conversing ------------------------------------------------------------------------------
-
-    def _converse(self, connection: Socket, handler: Handler) -> None:
-        """The coroutine of one connection."""
-        me = self._scheduler.running
-        assert me is not None
-        self.accepted += 1
-        connection.owner = me.id
-        enter(self._connections, me, connection)
-        handling = False
-        try:
-            if isinstance(connection, TlsSocket):
-                self._shake_hands(connection)
-            handling = True
-            handler(connection)
-        except Exception as error:
-            if handling and not _was_left(connection, error):
-                self.failed += 1
-            else:
-                self._scheduler.watch(me, _heard)
-            raise
-        finally:
-            try:
-                connection.close()  # with TLS this may take its time, until `stop` loses patience
-            finally:
-                del self._connections[me]
-                if not self._emptied.is_set():
-                    self._emptied.set()
-
-    def _shake_hands(self, connection: TlsSocket) -> None:
-        """Before the handler, which is not at fault if it fails. Clients that just leave are not told of."""
-        try:
-            connection.handshake()
-        except OSError as error:
-            if not connection.peer_gone:
-                self._warn(f"{self.name}: {error}")
-            raise
+            if self.callbacks.on_shutdown is not None:
+                self.callbacks.on_shutdown(self)
 
     def __enter__(self) -> Server:  # noqa: PYI034 - nobody derives from it
         return self
@@ -300,36 +453,100 @@ class Server:
     ) -> None:
         self.stop()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return carried(
+            self, f"server {self.name} on {self.address}", "started", "callbacks are called with theirs"
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
     def __repr__(self) -> str:
         return f"<Server {self.name} on {self.address} {self.state}, {len(self._connections)} connections>"
 
 
 def serve(
     listener_or_address: Listener | AddressLike,
-    handler: Handler,
+    handler: Handler | None = None,
     *,
     name: str | None = None,
     max_connections: int | None = None,
     tls: ssl.SSLContext | None = None,
+    on_start: Callable[[Server], object] | None = None,
+    on_worker_start: Callable[[Server, int], object] | None = None,
+    on_connect: Callable[[Connection], object] | None = None,
+    on_receive: Callable[[Connection, bytes], object] | None = None,
+    on_close: Callable[[Connection], object] | None = None,
+    on_worker_stop: Callable[[Server, int], object] | None = None,
+    on_shutdown: Callable[[Server], object] | None = None,
+    on_message: Callable[[Server, int, Any], object] | None = None,
+    framing: Framing | str | None = None,
+    high_water: int = HIGH_WATER_BYTES,
+    low_water: int = LOW_WATER_BYTES,
+    overflow: Overflow = "suspend",
+    idle: float | None = None,
+    heartbeat: float | None = None,
+    heartbeat_message: bytes = b"",
+    worker: int = 0,
 ) -> Server:
-    """Have `handler(connection)` called in a coroutine of its own for each connection; returns at once.
+    """Serve an address: by a handler that has each connection to itself, or by callbacks. Returns at once.
+
+    A handler is called as `handler(connection)`, in a coroutine of its own for each connection. With
+    callbacks, each connection has a coroutine too, which calls `on_connect`, `on_receive` for each message
+    and `on_close`, in this order, one after another.
 
     Args:
         listener_or_address: where to listen, as for `listen`; a listener belongs to the server from now on.
         handler: when it returns, its connection is closed.
-        name: of the server; the handler's with a number by default.
+        name: of the server; that of the handler, or of the first callback, with a number by default.
         max_connections: who comes when so many are open is turned away. At most, and by default, what the
             limit of open files leaves after a reserve of 64, or half of it if that is more.
-        tls: as for `listen`, if this is an address. The handshake is made before the handler is called.
+        tls: as for `listen`, if this is an address. The handshake is made before anything is called.
+        on_start: called in here, before anything is accepted; if it fails, so does this.
+        on_worker_start: likewise, then.
+        on_connect: instead of a handler, as the two that follow; see `Callbacks` for all of them.
+        on_receive: for each message.
+        on_close: last, and once.
+        on_worker_stop: called by `Server.stop`, when all connections have ended.
+        on_shutdown: called then.
+        on_message: for what another worker has sent.
+        framing: `Raw()`, `Lines()`, `Delimited(b"...")` or `LengthPrefixed()`, or its name as for
+            `framing_of`; None for raw.
+        high_water: bytes that may be queued for a peer that reads slowly; see `Settings` for all that follow.
+        low_water: bytes, at which sending goes on.
+        overflow: `suspend` or `fail`, what becomes of who sends above `high_water`.
+        idle: seconds after which a connection on which nothing moves is closed.
+        heartbeat: seconds of silence after which a peer is asked whether it lives.
+        heartbeat_message: what it is asked.
+        worker: the number of this process, if there are several that serve this address.
 
     Raises:
-        ValueError, OSError: as `listen`.
-        TypeError: the handler cannot be called.
+        ValueError, OSError: as `listen`; a setting that makes no sense; or a handler and callbacks.
+        TypeError: the handler, or a callback, cannot be called; or there is none.
     """
-    if not callable(handler):
+    if handler is not None and not callable(handler):
         raise TypeError(f"handler must be a function of one connection, not {handler!r}")
-    if max_connections is not None and max_connections < 1:
-        raise ValueError(f"max_connections must be 1 or more, not {max_connections}")
+    callbacks = Callbacks(
+        on_start=on_start,
+        on_worker_start=on_worker_start,
+        on_connect=on_connect,
+        on_receive=on_receive,
+        on_close=on_close,
+        on_worker_stop=on_worker_stop,
+        on_shutdown=on_shutdown,
+        on_message=on_message,
+    )
+    _check_form(handler, callbacks)
+    settings = Settings(
+        framing=as_framing(framing),
+        high_water=high_water,
+        low_water=low_water,
+        overflow=overflow,
+        idle=idle,
+        heartbeat=heartbeat,
+        heartbeat_message=heartbeat_message,
+    )
+    connection_limit(max_connections)
     given = isinstance(listener_or_address, Listener)
     if isinstance(listener_or_address, Listener):
         if tls is not None:
@@ -338,43 +555,18 @@ def serve(
     else:
         listener = listen(listener_or_address, tls=tls)
     try:
-        return Server(listener, handler, name, max_connections)
+        return Server(listener, handler, name, max_connections, callbacks, settings, worker)
     except BaseException:
         if not given:
             listener.close()
         raise
 
 
-def _was_left(connection: Socket, error: Exception) -> bool:
-    """Whether a handler failed because its peer has gone, or because its connection was closed."""
-    return isinstance(error, (ConnectionError, Closed)) and (connection.closed or connection.peer_gone)
-
-
-def _first_line(handler: Handler) -> Site | None:
-    """Where a handler begins; None if it is not written in Python, or is made of another one."""
-    code = getattr(handler, "__code__", None)
-    return Site(code, 0) if isinstance(code, CodeType) else None
-
-
-def _connection_limit(asked: int | None) -> int | None:
-    """As many as asked for, but not more than descriptors allow."""
-    files = _file_limit()
-    if files is None:
-        return asked
-    limit = max(files - SPARE_DESCRIPTORS, files // 2)
-    return limit if asked is None else min(asked, limit)
-
-
-def _file_limit() -> int | None:
-    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return None if soft == resource.RLIM_INFINITY else soft
-
-
-def _advice(number: int | None) -> str:
-    if number != errno.EMFILE:  # the whole machine is short of it: nothing to be done from here
-        return ""
-    return f" (limit {_file_limit()}; raise it with ulimit -n)"
-
-
-def _heard(_: Coroutine) -> None:
-    """Watching a coroutine is what marks its failure as seen."""
+def _check_form(handler: Handler | None, callbacks: Callbacks) -> None:
+    """A handler, or callbacks for connections: one of the two."""
+    if handler is not None and callbacks.of_connections:
+        raise ValueError("a server has a handler or on_connect, on_receive and on_close, not both")
+    if handler is None and not callbacks.of_connections:
+        raise TypeError(
+            "handler must be a function of one connection, or there must be on_receive: nobody would answer"
+        )

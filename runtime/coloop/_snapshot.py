@@ -59,6 +59,9 @@ class CoroutinePicture:
         defers: calls that wait for its end.
         limit: its heap limit.
         stuck: nothing that is alive can ever wake it; only looked for on request.
+        dropped_bytes: what it has dropped by closes that reset the connection: bytes that the other side had not
+            confirmed.
+        dropped_ago_s: since when; None if it has dropped nothing.
         outcome: how it ended; None while it lives.
         ended_ago_s: since when it is dead; None while it lives.
     """
@@ -84,6 +87,8 @@ class CoroutinePicture:
     defers: int = 0
     limit: int | None = None
     stuck: bool = False
+    dropped_bytes: int = 0
+    dropped_ago_s: float | None = None
     outcome: str | None = None
     ended_ago_s: float | None = None
 
@@ -132,6 +137,7 @@ class SocketPicture:
         owner: the coroutine that made it (0: none).
         age_s: since it was made.
         tls: what was agreed on with the peer; None without TLS, and before the handshake.
+        waiting: of a listener: connections that wait to be accepted; None where the kernel does not say.
     """
 
     id: int
@@ -151,6 +157,7 @@ class SocketPicture:
     owner: int
     age_s: float
     tls: TlsPicture | None = None
+    waiting: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +288,13 @@ def grave_of(coroutine: Coroutine) -> tuple[object, ...]:
 
 
 def take(
-    scheduler: Scheduler, limit: int | None, *, dead: bool = True, stuck: bool = False, lag_s: float = 0.0
+    scheduler: Scheduler,
+    limit: int | None,
+    *,
+    dead: bool = True,
+    stuck: bool = False,
+    sockets: int | None = None,
+    lag_s: float = 0.0,
 ) -> Snapshot:
     """The whole picture, on the scheduler's own thread."""
     if scheduler.running is not None:
@@ -298,17 +311,18 @@ def take(
         for co in chosen
     )
     graves = tuple(_dead_picture(scheduler, Grave._make(grave)) for grave in scheduler.graves) if dead else ()
-    sockets = tuple(held.info() for held in scheduler.sockets.values())
+    ends = tuple(held.info() for held in islice(scheduler.sockets.values(), sockets))
     channels = _channels(chosen)
-    return _assemble(scheduler, pictures, graves, sockets, channels, responsive=True, lag_s=lag_s)
+    return _assemble(scheduler, pictures, graves, ends, channels, responsive=True, lag_s=lag_s)
 
 
-def ask(scheduler: Scheduler, limit: int | None, *, dead: bool, stuck: bool) -> Snapshot:
+def ask(scheduler: Scheduler, limit: int | None, *, dead: bool, stuck: bool, sockets: int | None) -> Snapshot:
     """From another thread: the whole picture, or a light one if the scheduler does not answer soon."""
     asked_at = time.perf_counter()
 
     def whole() -> Snapshot:
-        return take(scheduler, limit, dead=dead, stuck=stuck, lag_s=time.perf_counter() - asked_at)
+        lag_s = time.perf_counter() - asked_at
+        return take(scheduler, limit, dead=dead, stuck=stuck, sockets=sockets, lag_s=lag_s)
 
     picture = answered(scheduler, whole)
     if picture is not None:
@@ -340,6 +354,7 @@ def account_of(scheduler: Scheduler, coroutine: Coroutine) -> Account:
         timers=sum(timer.owner is coroutine for timer in scheduler.timers),
         defers=len(coroutine._defers or ()),
         limit=None if coroutine._limit is None else coroutine._limit.bytes,
+        **_loss_of(scheduler, coroutine.id),
     )
 
 
@@ -389,8 +404,16 @@ def _picture(scheduler: Scheduler, coroutine: Coroutine, **measured: Any) -> Cor
         allocated_total=allocated_total,
         defers=len(coroutine._defers or ()),
         limit=None if coroutine._limit is None else coroutine._limit.bytes,
+        **_loss_of(scheduler, coroutine.id),
         **measured,
     )
+
+
+def _loss_of(scheduler: Scheduler, coroutine: int) -> dict[str, Any]:
+    loss = scheduler.losses.of(coroutine)
+    if loss is None:
+        return {}
+    return {"dropped_bytes": loss.size, "dropped_ago_s": scheduler.clock.now() - loss.at_s}
 
 
 def _dead_picture(scheduler: Scheduler, grave: Grave) -> CoroutinePicture:
@@ -417,6 +440,7 @@ def _dead_picture(scheduler: Scheduler, grave: Grave) -> CoroutinePicture:
         allocated_total=grave.allocated_total if traced else None,
         stack_bytes=0,
         frames=0,
+        **_loss_of(scheduler, grave.id),
         outcome=str(outcome),
         ended_ago_s=scheduler.clock.now() - grave.ended_at,
     )

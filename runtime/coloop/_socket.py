@@ -32,6 +32,7 @@ from ._kernel import kernel_state, reason, tcp_state, told, unread_bytes, unsent
 from ._poller import READ, WRITE
 from ._snapshot import SocketPicture, TlsPicture
 from ._timers import check_seconds
+from ._wire import BY_PEER
 
 T = TypeVar("T")
 
@@ -39,9 +40,9 @@ RECV_BYTES: Final = 65536
 MAX_DROPPED_BYTES: Final = 1 << 20  # of unread data at a close; who goes on sending gets a reset
 LINGER_NAP_S: Final = 0.001
 MAX_LINGER_NAP_S: Final = 0.1
-BY_PEER: Final = "closed by peer"
 SENDFILE_BYTES: Final = 256 * 1024  # by one call; 64 of them, which is a turn, take some 5 ms
 
+_END_IN_QUEUE: Final = frozenset({"FIN_WAIT1", "CLOSING", "LAST_ACK"})  # where it counts as a byte
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # struct linger: on, for no time at all
 NO_SIGPIPE: Final = getattr(socket, "MSG_NOSIGNAL", 0)
 _NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ESPIPE})
@@ -174,9 +175,19 @@ class Socket(Endpoint):
             raise self._busy("being read", self._reader, me)
         self._reader = me
         try:
+            if self._held:  # what was read before waits too
+                return self._limited("recv", timeout_s, lambda: self._once_unheld(call, *args))
             return self._limited("recv", timeout_s, call, *args)
         finally:
             self._reader = None
+
+    def _once_unheld(self, call: Callable[..., T], *args: object) -> T:
+        while self._held:
+            self._wait_while_held()
+        return call(*args)
+
+    def _wait_while_held(self) -> None:
+        self._wait(READ, "recv")
 
     def _recv(self, n: int) -> bytes:
         if self._ahead:
@@ -362,6 +373,39 @@ class Socket(Endpoint):
                     return count
             self._wait(WRITE, "send")
 
+    @quick
+    def offer(self, data: bytes) -> int:
+        """Give the kernel what it takes of `data` at once; never parks.
+
+        Returns:
+            How many bytes it took; 0 while another coroutine writes.
+
+        Raises:
+            Closed, ConnectionError: as `send`.
+        """
+        self._check_thread()
+        self._check_open()
+        self._check_sending()
+        if self._writer is not None or not self._writable:
+            return 0
+        return self._give_at_once(data)
+
+    def _give_at_once(self, data: bytes) -> int:
+        try:
+            count = self._raw.send(data, NO_SIGPIPE)
+        except BlockingIOError:
+            self._writable = False
+            return 0
+        except OSError as error:
+            raise self._failure(error) from None
+        self.sent += count
+        return count
+
+    @property
+    def owed(self) -> int:
+        """Bytes that were taken from a sender and are not the kernel's yet: with TLS they wait as records."""
+        return 0
+
     def _check_sending(self) -> None:
         if self._write_ended is not None:
             raise Closed(f"{self} cannot send any more: its sending side was {self._write_ended}")
@@ -431,6 +475,19 @@ class Socket(Endpoint):
         self._scheduler.checkpoint()
         self._check_open()
 
+    # -- holding ---------------------------------------------------------------------------------
+
+    def _hold(self) -> None:
+        """Have all reading wait until `_unhold`, whose limits of time go on: what comes stays with the kernel."""
+        self._scheduler.poller.hold(self)
+
+    def _unhold(self) -> None:
+        """Let it be read again; without effect if it is not held."""
+        if self._held:
+            reader = self._scheduler.poller.release(self)
+            if reader is not None:
+                self._scheduler.wake(reader)
+
     # -- ending ----------------------------------------------------------------------------------
 
     def shutdown(self, how: Literal["read", "write", "both"] = "write") -> None:
@@ -446,6 +503,7 @@ class Socket(Endpoint):
         self._check_open()
         ended = f"shut down by {self._scheduler.running or 'its scheduler'}"
         if how != "read":
+            self._parting = self._ending or "server"
             self._write_ended = self._write_ended or ended
         if how != "write":
             self._read_ended = self._read_ended or ended
@@ -462,7 +520,8 @@ class Socket(Endpoint):
         Args:
             linger: None lets the kernel send the rest in the background. 0 resets the connection: the
                 rest is lost. Seconds: park until the peer's kernel has acknowledged all, so long at most;
-                if it has not by then, the kernel goes on as with None.
+                if it has not by then, the connection is reset and the rest is lost. Who is interrupted meanwhile
+                leaves it to the kernel, as with None. A unix socket knows no reset: what was sent can still be read.
 
         Returns:
             With seconds, whether all was acknowledged; None otherwise.
@@ -471,15 +530,35 @@ class Socket(Endpoint):
             linger = check_seconds(linger, "linger")
         if not self._retire():
             return None
+        self._parting = self._ending or ("reset" if linger == 0 else "server")
         try:
             if linger == 0:
-                self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                self._drop_unsent()
                 return None
             linger = self._take_leave(linger)
             self._drop_unread()
-            return None if linger is None else self._linger(linger)
+            if linger is None:
+                return None
+            acknowledged = self._linger(linger)
+            if not acknowledged:
+                self._drop_unsent()
+            return acknowledged
         finally:
             self._release()
+
+    def _drop_unsent(self) -> None:
+        """Have the kernel tear the connection down when it is closed, instead of sending the rest."""
+        self._note_loss()
+        self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+    def _note_loss(self) -> None:
+        """Put what is dropped down to whoever drops it; where the peer has reset the connection, he did."""
+        who, state = self._scheduler.running, tcp_state(self._raw)
+        if who is None or state in {None, "CLOSE"}:  # a unix socket loses nothing
+            return
+        size = (unsent_bytes(self._raw) or 0) - (state in _END_IN_QUEUE)
+        if size > 0:
+            self._scheduler.losses.add(who.id, who.name, size, self._scheduler.clock.now())
 
     def _take_leave(self, linger: float | None) -> float | None:
         """What is said at the end, for which a plain stream has no words; returns what is left of `linger`."""
@@ -499,8 +578,8 @@ class Socket(Endpoint):
                 return True
             except OSError:
                 return False
-            if not count:
-                self._read_ended = BY_PEER
+            if not count:  # which nobody has met, so it was not the end of this connection
+                break
             dropped += count
         return not self._reset
 

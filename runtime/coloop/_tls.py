@@ -42,6 +42,7 @@ from ._snapshot import SocketPicture, TlsPicture
 from ._socket import LINGER_NAP_S, MAX_LINGER_NAP_S, NO_SIGPIPE, RECV_BYTES, Socket
 from ._threads import to_thread
 from ._timeouts import timeout as time_limit
+from ._wire import Ending
 
 HANDSHAKE_S: Final = 10.0
 FAREWELL_S: Final = 10.0  # for a peer that reads so slowly that not even the close_notify finds room
@@ -217,6 +218,24 @@ class TlsSocket(Socket):
         self._flush("send")
         return count
 
+    def _give_at_once(self, data: bytes) -> int:
+        """Nothing before the handshake; as much as the kernel takes the records of, and one piece more."""
+        done = 0
+        with memoryview(data) as view:
+            while self._agreed is not None and done < len(view) and self._push():
+                with view[done : done + SEND_BYTES] as part, suppress(ssl.SSLWantReadError):
+                    done += self._ask(self._stream.write, part)
+                    continue
+                break
+        self._push()
+        self.sent += done
+        return done
+
+    @property
+    def owed(self) -> int:
+        """Bytes that were taken from a sender and are not the kernel's yet: they wait as records."""
+        return self._owed_bytes()
+
     def _encrypt(self, part: memoryview) -> int:
         while True:
             self._check_sending()
@@ -342,6 +361,9 @@ class TlsSocket(Socket):
                 scheduler.park(verb, self)
             else:
                 self._line.wait(verb, self)
+        except Timeout:
+            self._note_silence()
+            raise
         finally:
             for direction in mine:  # unless it has passed to another already
                 if me is (self._read_waiter if direction == READ else self._write_waiter):
@@ -353,6 +375,9 @@ class TlsSocket(Socket):
     def _free(self) -> int:
         """The directions that nobody waits for."""
         return (READ if self._read_waiter is None else 0) | (WRITE if self._write_waiter is None else 0)
+
+    def _wait_while_held(self) -> None:
+        self._wait_for(READ, "recv")
 
     # -- ending ----------------------------------------------------------------------------------
 
@@ -433,6 +458,11 @@ class TlsSocket(Socket):
     def peer_gone(self) -> bool:
         """Whether the peer is known to have ended its stream, or the connection."""
         return super().peer_gone or isinstance(self._fault, ConnectionError)
+
+    @property
+    def _ending(self) -> Ending | None:
+        cut_off = self._parting is None and isinstance(self._fault, ConnectionError)
+        return "peer" if cut_off else super()._ending
 
     @property
     def state(self) -> str:
@@ -555,6 +585,7 @@ def _picture_of(stream: ssl.SSLObject) -> TlsPicture:
     cipher = stream.cipher()
     certificate: Any = stream.getpeercert() or {}
     subject = [f"{key}={value}" for names in certificate.get("subject", ()) for key, value in names]
+    subject = subject or [f"{kind}:{name}" for kind, name in certificate.get("subjectAltName", ())]
     return TlsPicture(
         version=stream.version() or "?",
         cipher="?" if cipher is None else cipher[0],
@@ -574,6 +605,8 @@ def _reason(error: ssl.SSLError) -> str:
     code = error.reason or ""
     if code in _NOT_TLS:
         return "the peer does not speak TLS"
+    if code == "UNEXPECTED_MESSAGE":  # as an echo server gives
+        return "an unexpected message, as from a peer that does not speak TLS"
     before, alert, after = code.partition("ALERT_")
     text = (after if alert else before).replace("_", " ").lower()
     if alert:

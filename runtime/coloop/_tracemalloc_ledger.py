@@ -20,6 +20,9 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from functools import lru_cache
+from importlib.machinery import SourceFileLoader
+from itertools import groupby
+from operator import itemgetter
 from types import CodeType
 from typing import Any, Final
 
@@ -31,6 +34,7 @@ from ._heap_pictures import Bookkeeping, HeapSite, HeapStack, HeapType, Held, Ou
 MAX_RESIDUE_SITES: Final = 1000
 
 Place = tuple[str, int]  # a file and a line
+_SIZE, _STACK = itemgetter(1), itemgetter(2)  # of a block, as tracemalloc tells of it
 
 
 class TracemallocLedger:
@@ -166,12 +170,15 @@ def refuse_one(coroutine: int | None) -> None:
 def _traces() -> Iterator[tuple[tuple[Place, ...], int, int]]:
     """Where live blocks were allocated, innermost place first, their size and how many; each stack once.
 
-    There are thirty times as many blocks as stacks, and every frame that is looked at becomes an object.
+    There are thirty times as many blocks as stacks, and whatever is made here is traced in its turn, which takes
+    microseconds each. So nothing is made for a block: neither the objects of a snapshot, nor a number of ours.
     """
-    for found in tracemalloc.take_snapshot().statistics("traceback"):
-        places = tuple((frame.filename, frame.lineno) for frame in reversed(found.traceback))
+    blocks = tracemalloc._get_traces()  # type: ignore[attr-defined]
+    blocks.sort(key=_STACK)
+    for places, group in groupby(blocks, _STACK):
         if places[0][0] != tracemalloc.__file__:
-            yield places, found.size, found.count
+            alike = list(group)
+            yield places, sum(map(_SIZE, alike)), len(alike)
 
 
 def _told(place: Place) -> str:
@@ -182,16 +189,32 @@ def _told(place: Place) -> str:
 
 @lru_cache(maxsize=1024)
 def _functions(path: str) -> tuple[tuple[str, int, int], ...]:
-    """The functions of a file with their first and last lines, the innermost first.
-
-    Compiled, and not parsed into a tree: that is made of objects, which take seconds while each is traced.
-    """
+    """The functions of a file with their first and last lines, the innermost first."""
     try:
-        module = compile("".join(linecache.getlines(path)), path, "exec", dont_inherit=True)
+        module = _compiled(path)
     except (SyntaxError, ValueError):
         return ()
     spans = [(code.co_name, *_lines_of(code)) for code in _codes_in(module)]
     return tuple(sorted(spans, key=lambda span: span[2] - span[1]))
+
+
+def _compiled(path: str) -> CodeType:
+    """The code of a file: as Python has kept it, else compiled, which takes ten times as long while it is traced.
+
+    And not parsed into a tree: that is made of objects, and takes seconds.
+    """
+    try:
+        code = _KeptCode("", path).get_code("")
+    except (OSError, ImportError):  # no file, as what is typed
+        code = None
+    return code or compile("".join(linecache.getlines(path)), path, "exec", dont_inherit=True)
+
+
+class _KeptCode(SourceFileLoader):
+    """Looks for what Python has compiled already, and keeps nothing itself."""
+
+    def set_data(self, path: str, data: object, *, _mode: int = 0) -> None:
+        """Leave the user's folder as it is."""
 
 
 def _codes_in(outer: CodeType) -> Iterator[CodeType]:

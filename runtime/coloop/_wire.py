@@ -14,13 +14,17 @@ from __future__ import annotations
 
 import socket
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from ._address import Address
     from ._binding import SocketFile
     from ._coroutine import Coroutine
     from ._scheduler import Scheduler
+
+Ending: TypeAlias = Literal["peer", "server", "idle", "error", "reset"]
+
+BY_PEER: Final = "closed by peer"
 
 
 class Wire:
@@ -40,9 +44,12 @@ class Wire:
         "_closed_by",
         "_fd",
         "_file",
+        "_held",
         "_incoming",
         "_local",
         "_outgoing",
+        "_overdue",
+        "_parting",
         "_plain",
         "_quiet",
         "_raw",
@@ -85,6 +92,8 @@ class Wire:
         self._writable = True
         # Whether a read that got less than it asked for leaves nothing behind.
         self._short_is_drained = True
+        # Whether it is not to be read from now: the poller then keeps silent of what comes.
+        self._held = False
         # Who waits for the kernel; opaque to the poller.
         self._read_waiter: object | None = None
         self._write_waiter: object | None = None
@@ -108,6 +117,24 @@ class Wire:
         self.received = 0
         self.sent = 0
         self._reset = False  # whether the peer has torn the connection down
+        # How it had ended when we ended our stream; and how much had moved, and one, when a wait last took too long.
+        self._parting: Ending | None = None
+        self._overdue = 0
+
+    @property
+    def _ending(self) -> Ending | None:
+        """What it has come to so far, of what came first; None if nothing has ended it."""
+        if self._parting is not None:
+            return self._parting
+        if _by_peer(self._read_ended) or _by_peer(self._write_ended):
+            return "peer"
+        if self._reset:
+            return "reset"
+        return "idle" if self._overdue == self.received + self.sent + 1 else None
+
+
+def _by_peer(end: str | None) -> bool:
+    return end is not None and end.startswith(BY_PEER)
 
 
 def raw_socket(fd: int, family: int) -> socket.socket:

@@ -14,7 +14,8 @@
 #define MAX_DROPPED_BYTES (1 << 20) /* as in `_socket.py` */
 
 static PyObject *Socket, *ids, *raw_socket, *address_of, *label; /* of Python's */
-static PyObject *accept_verb, *server_role, *close_it, *how_left, *by_peer;
+static PyObject *accept_verb, *server_role, *close_it, *how_left, *by_peer, *peer_left, *was_reset, *was_idle;
+static PyObject *closed_by_peer;
 
 static int
 load(void)
@@ -106,6 +107,24 @@ wire_get_read_ended(Wire *self, void *_)
         Py_XSETREF(self->read_ended, text);
     }
     return Py_NewRef(self->read_ended ? self->read_ended : Py_None);
+}
+
+static int
+is_by_peer(PyObject *end)
+{
+    return end == by_peer || (there(end) && PyUnicode_Tailmatch(end, closed_by_peer, 0, PY_SSIZE_T_MAX, -1) == 1);
+}
+
+PyObject *
+wire_get_ending(Wire *self, void *_)
+{
+    if (there(self->parting))
+        return Py_NewRef(self->parting);
+    if (is_by_peer(self->read_ended) || is_by_peer(self->write_ended))
+        return Py_NewRef(peer_left);
+    if (self->reset)
+        return Py_NewRef(was_reset);
+    return Py_NewRef(self->overdue == self->received + self->sent + 1 ? was_idle : Py_None);
 }
 
 /* Until somebody asks, the number of the coroutine that has closed it. */
@@ -240,8 +259,6 @@ drop_unread(Wire *self)
     ssize_t count, total = 0;
     do {
         count = recv(self->fd, wire_buffer, WIRE_BUFFER_BYTES, 0);
-        if (count == 0)
-            left_by_peer(self);
         total += count;
     } while ((count > 0 && total < MAX_DROPPED_BYTES) || (count < 0 && errno == EINTR));
 }
@@ -279,6 +296,8 @@ add_connection(PyObject *module)
     static const Text texts[] = {
         {&accept_verb, "accept"}, {&server_role, "server"}, {&close_it, "close"},
         {&how_left, "_how_left"}, {&by_peer, "closed by peer, unsaid"},
+        {&closed_by_peer, "closed by peer"}, {&peer_left, "peer"},
+        {&was_reset, "reset"}, {&was_idle, "idle"},
     };
     return make_texts(texts, Py_ARRAY_LENGTH(texts));
 }

@@ -25,6 +25,7 @@ load_names(void)
         {&of.Cancelled, "coloop._errors", "Cancelled"},
         {&of.Killed, "coloop._errors", "Killed"},
         {&of.NotRunning, "coloop._errors", "NotRunning"},
+        {&of.Timeout, "coloop._errors", "Timeout"},
         {&of.trimmed, "coloop._frames", "trimmed"},
         {&of.calling_site, "coloop._frames", "calling_site"},
         {&of.Site, "coloop._frames", "Site"},

@@ -60,7 +60,7 @@
 typedef struct {
     PyObject *ready, *waiting, *done, *failed, *cancelled; /* states */
     PyObject *Coroutine, *default_name;
-    PyObject *Cancelled, *Killed, *NotRunning;
+    PyObject *Cancelled, *Killed, *NotRunning, *Timeout;
     PyObject *trimmed, *calling_site, *Site, *ours;
     PyObject *foreign, *either, *nobody, *closed_error;
     PyObject *SSLError, *SSLWantReadError;
@@ -402,12 +402,15 @@ typedef struct {
     Py_ssize_t received, sent;
     PyObject *writer, *write_ended, *write_waiter;
     char reset, bare; /* bare: it owns its descriptor itself, nobody has asked for `raw` yet */
+    char held;        /* not to be read from now */
     sa_family_t family; /* of what was accepted in C */
     double born_at;
     PyObject *raw, *peer, *file, *local, *id, *owner, *role;
     struct sockaddr_in6 from; /* of a peer whose address nobody has asked for; else its family is 0 */
     PyObject *seal, *incoming, *outgoing, *unsent; /* of TLS, as is the next */
     char quiet, in_pieces;
+    PyObject *parting;  /* how it had ended when we ended our stream */
+    Py_ssize_t overdue; /* how much had moved, and one, when a wait last took too long */
 } Wire;
 
 typedef struct Poller {
@@ -441,6 +444,7 @@ PyObject *wire_get_raw(Wire *self, void *_);
 PyObject *wire_get_peer(Wire *self, void *_);
 PyObject *wire_get_read_ended(Wire *self, void *_);
 PyObject *wire_get_closed_by(Wire *self, void *_);
+PyObject *wire_get_ending(Wire *self, void *_);
 void left_by_peer(Wire *self);
 int add_poller(PyObject *module);
 int add_wire(PyObject *module);
@@ -461,6 +465,7 @@ typedef PyObject *(*Way)(PyObject *self, PyObject *const *args, Py_ssize_t count
 PyObject *wire_recv(PyObject *wire, PyObject *const *args, Py_ssize_t count);
 PyObject *wire_send(PyObject *wire, PyObject *const *args, Py_ssize_t count);
 PyObject *wire_sendall(PyObject *wire, PyObject *const *args, Py_ssize_t count);
+PyObject *wire_offer(PyObject *wire, PyObject *const *args, Py_ssize_t count);
 PyObject *wire_accept(PyObject *wire, PyObject *const *args, Py_ssize_t count);
 PyObject *wire_close(PyObject *wire, PyObject *const *args, Py_ssize_t count);
 PyObject *state_join(PyObject *coroutine, PyObject *const *args, Py_ssize_t count);

@@ -180,6 +180,35 @@ failed:
     return NULL;
 }
 
+/* -- what is not to be read from now */
+
+static PyObject *
+poller_hold(Poller *self, PyObject *given)
+{
+    if (!PyObject_TypeCheck(given, &WireType)) {
+        PyErr_Format(PyExc_TypeError, "hold takes a wire, not %R", given);
+        return NULL;
+    }
+    ((Wire *)given)->held = 1;
+    ((Wire *)given)->readable = 0;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+poller_release(Poller *self, PyObject *given)
+{
+    if (!PyObject_TypeCheck(given, &WireType)) {
+        PyErr_Format(PyExc_TypeError, "release takes a wire, not %R", given);
+        return NULL;
+    }
+    Wire *wire = (Wire *)given;
+    PyObject *waiter = Py_NewRef(there(wire->read_waiter) ? wire->read_waiter : Py_None);
+    wire->held = 0;
+    wire->readable = 1;
+    withdraw(wire, 1);
+    return waiter;
+}
+
 /* -- asking the kernel */
 
 static int
@@ -217,7 +246,7 @@ sort_out(Poller *self, const struct epoll_event *event, PyObject *over)
     }
     if (events & DOUBT)
         wire->short_is_drained = 0;
-    if (events & READABLE) {
+    if (events & READABLE && !wire->held) {
         wire->readable = 1;
         if (tell(self, &wire->read_waiter, over) < 0)
             return -1;
@@ -405,6 +434,8 @@ static PyMethodDef poller_methods[] = {
     {"forget", (PyCFunction)poller_forget, METH_O, NULL},
     {"expect", (PyCFunction)(void (*)(void))poller_expect, METH_FASTCALL, NULL},
     {"withdraw", (PyCFunction)(void (*)(void))poller_withdraw, METH_FASTCALL, NULL},
+    {"hold", (PyCFunction)poller_hold, METH_O, NULL},
+    {"release", (PyCFunction)poller_release, METH_O, NULL},
     {"poll", (PyCFunction)poller_poll, METH_O, NULL},
     {"wake", (PyCFunction)poller_wake, METH_NOARGS, NULL},
     {"close", (PyCFunction)poller_close, METH_NOARGS, NULL},

@@ -113,6 +113,7 @@ native_quick(PyObject *_, PyObject *method)
         {"recv", &WireType, wire_recv},
         {"send", &WireType, wire_send},
         {"sendall", &WireType, wire_sendall},
+        {"offer", &WireType, wire_offer},
         {"accept", &WireType, wire_accept},
         {"close", &WireType, wire_close},
         {"join", &StateType, state_join},

@@ -125,6 +125,8 @@ wait_for(Wire *self, Switching *scheduler, PyObject *verb, int is_reading)
     Py_DECREF(me);
     Py_CLEAR(*lane);
     Py_XDECREF(woken);
+    if (!woken && !self->held && PyErr_ExceptionMatches(of.Timeout))
+        self->overdue = self->received + self->sent + 1;
     if (!woken)
         return -1;
     return there(self->closed_by) ? call_python(self, check_open) : 0;
@@ -164,7 +166,7 @@ wire_recv(PyObject *wire, PyObject *const *args, Py_ssize_t count)
     if (!may_read(self))
         return Py_NotImplemented;
     if (!self->plain)
-        return there(self->seal) ? tls_recv(self, scheduler, asked) : Py_NotImplemented;
+        return there(self->seal) && !self->held ? tls_recv(self, scheduler, asked) : Py_NotImplemented;
     for (;;) {
         if (self->readable) {
             ssize_t got = recv(self->fd, wire_buffer, asked, 0);
@@ -248,6 +250,29 @@ wire_sendall(PyObject *wire, PyObject *const *args, Py_ssize_t count)
     return write_to((Wire *)wire, args, count, 1);
 }
 
+/* What the kernel takes at once: nobody waits here, so nobody else runs either. */
+PyObject *
+wire_offer(PyObject *wire, PyObject *const *args, Py_ssize_t count)
+{
+    Wire *self = (Wire *)wire;
+    if (!usual(self) || !self->plain || there(self->write_ended) || count != 1 || !PyBytes_CheckExact(args[0]))
+        return Py_NotImplemented;
+    ssize_t taken = 0;
+    while (self->writable && !there(self->writer)) {
+        taken = send(self->fd, PyBytes_AS_STRING(args[0]), PyBytes_GET_SIZE(args[0]), MSG_NOSIGNAL);
+        if (taken >= 0)
+            break;
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN)
+            return wire_fail(self, errno);
+        self->writable = 0;
+        taken = 0;
+    }
+    self->sent += taken;
+    return PyLong_FromSsize_t(taken);
+}
+
 /* -- what a wire is made of */
 
 static int
@@ -264,7 +289,7 @@ wire_init(Wire *self, PyObject *args, PyObject *kwargs)
     what(self->scheduler) what(self->poller) what(self->read_waiter) what(self->write_waiter)     \
     what(self->reader) what(self->writer) what(self->closed_by) what(self->read_ended)            \
     what(self->write_ended) what(self->ahead) what(self->raw) what(self->peer) what(self->file)   \
-    what(self->local) what(self->seal) what(self->incoming) what(self->outgoing) what(self->unsent)
+    what(self->local) what(self->parting) what(self->seal) what(self->incoming) what(self->outgoing) what(self->unsent)
 
 static int
 wire_traverse(Wire *self, visitproc visit, void *arg)
@@ -367,6 +392,7 @@ static PyGetSetDef wire_getset[] = {
     {"_raw", (getter)wire_get_raw, (setter)wire_set_raw, NULL, NULL},
     {"peer", (getter)wire_get_peer, (setter)wire_set_peer, NULL, NULL},
     {"_closed_by", (getter)wire_get_closed_by, (setter)wire_set_closed_by, NULL, NULL},
+    {"_ending", (getter)wire_get_ending, NULL, NULL, NULL},
     {"_read_ended", (getter)wire_get_read_ended, (setter)wire_set_read_ended, NULL, NULL},
     {"_ahead", (getter)wire_get_ahead, (setter)wire_set_ahead, NULL, NULL},
     {"_scheduler", (getter)wire_get_scheduler, (setter)wire_set_scheduler, NULL, NULL},
@@ -394,6 +420,9 @@ static PyMemberDef wire_members[] = {
     FIELD("received", T_PYSSIZET, received),
     FIELD("sent", T_PYSSIZET, sent),
     FIELD("_reset", T_BOOL, reset),
+    FIELD("_held", T_BOOL, held),
+    FIELD("_parting", T_OBJECT, parting),
+    FIELD("_overdue", T_PYSSIZET, overdue),
     FIELD("_born_at", T_DOUBLE, born_at),
     FIELD("_file", T_OBJECT_EX, file),
     FIELD("_local", T_OBJECT_EX, local),

@@ -89,12 +89,38 @@ SIGNATURES = {
     "connect": "address, *, timeout=None, local=None, tls=None, server_hostname=None",
     "bind": "address, *, reuse_port=False",
     "listen": "address, *, backlog=1024, reuse_port=False, tls=None",
-    "serve": "listener_or_address, handler, *, name=None, max_connections=None, tls=None",
+    "serve": "listener_or_address, handler=None, *, name=None, max_connections=None, tls=None, on_start=None, "
+    "on_worker_start=None, on_connect=None, on_receive=None, on_close=None, on_worker_stop=None, on_shutdown=None, "
+    "on_message=None, framing=None, high_water=262144, low_water=65536, overflow='suspend', idle=None, "
+    "heartbeat=None, heartbeat_message=b'', worker=0",
+    "serving": "",
+    "Raw": "limit=65536",
+    "Lines": "limit=65536",
+    "Delimited": "delimiter, limit=65536",
+    "LengthPrefixed": "bytes=4, order='big', limit=65536",
+    "framing_of": "text, limit=65536",
+    "Framing.encode": "message",
+    "Framing.decoder": "",
+    "Connection.send": "message",
+    "Connection.close": "",
+    "Connection.reset": "",
+    "Connection.pause": "",
+    "Connection.resume": "",
+    "adopt": "raw",
     "Listener.accept": "timeout=None",
     "Listener.close": "",
     "Listener.info": "",
     "Server.stop": "drain=0.0",
     "Server.statistics": "",
+    "Server.on": "event, call",
+    "Server.set": "key, value",
+    "Server.client": "id",
+    "Server.broadcast": "message, among=None",
+    "Server.pause": "",
+    "Server.resume": "",
+    "Server.count_request": "",
+    "Server.send_message": "to, data",
+    "Server.deliver": "sender, data",
     "Socket.recv": "n=65536, timeout=None",
     "Socket.recv_into": "buffer, n=None, timeout=None",
     "Socket.recv_exactly": "n, timeout=None",
@@ -124,7 +150,7 @@ SIGNATURES = {
     "memory.types": "coroutine",
     "memory.note_all_sites": "coroutine, *, all_blocks=True",
     "snapshot": "limit=None, *, stuck=False",
-    "Scheduler.snapshot": "limit=None, *, dead=True, stuck=False",
+    "Scheduler.snapshot": "limit=None, *, dead=True, stuck=False, sockets=None",
     "Scheduler.call_soon_threadsafe": "fn, *args",
     "Scheduler.kill": "coroutine, grace_s=1.0",
     "Inbox.put": "item",
@@ -160,7 +186,8 @@ PROPERTIES = {
     "Barrier": "n_waiting broken",
     "Queue": "unfinished_tasks closed",
     "Listener": "address closed",
-    "Server": "address connections state",
+    "Server": "address connections clients state draining",
+    "Connection": "peer age_s closed queued received sent paused",
     "Socket": "kind local closed state peer_gone tls age_s",
     "TimedCall": "active coroutine",
     "timeout": "expired",
@@ -171,7 +198,15 @@ FIELDS = {
     "Coroutine": "id name parent_id busy_s switches context",
     "Account": "heap_bytes heap_blocks heap_peak allocated_total stack_bytes frames sockets timers defers limit",
     "Socket": "peer received sent",
-    "Server": "name handler max_connections",
+    "Server": "name handler max_connections callbacks settings worker postman requests messages",
+    "Connection": "id server framing data closed_by",
+    "ClosedBy": "who at_s where why",
+    "Broadcast": "sent skipped",
+    "Callbacks": "on_start on_worker_start on_connect on_receive on_close on_worker_stop on_shutdown on_message",
+    "Settings": "framing high_water low_water overflow idle heartbeat heartbeat_message",
+    "ServerStatistics": "name address state connections max_connections accepted rejected failed last_trouble draining "
+    "peak_connections requests messages bytes_in bytes_out queued_bytes closed_by_peer closed_by_server closed_idle "
+    "closed_by_error resets",
     "Selected": "index channel value closed",
     "Snapshot": "coroutines dead sockets channels timers live heap_bytes",
     "SocketPicture": "kernel unread unsent reader writer",
@@ -190,14 +225,17 @@ ERRORS = [
     "Killed",
     "LockMisused",
     "MemoryLimitExceeded",
+    "MessageTooLong",
     "NotRunning",
     "NotSuspended",
+    "OutputFull",
     "QueueEmpty",
     "QueueFull",
     "Timeout",
     "TooManyCoroutines",
     "Truncated",
     "WasCancelled",
+    "WrongProcess",
     "WrongThread",
 ]
 
@@ -265,6 +303,12 @@ GUARANTEES = {
     "a bind that fails leaks no descriptor": """
         test_listener.test_a_port_that_cannot_be_listened_on_leaves_nothing
         test_connect.test_a_datagram_socket_that_cannot_be_had_leaves_nothing""",
+    "connect, then messages, then close, exactly once, whoever closes": """
+        test_conversation.test_connect_then_messages_then_close_when_the_peer_leaves
+        test_conversation.test_a_close_by_us_delivers_no_more_messages_and_loses_nothing_that_was_sent
+        test_conversation.test_a_reset_by_us_drops_what_is_queued_and_the_peer_gets_no_end
+        test_conversation.test_a_reset_by_the_peer_disturbs_nobody
+        test_conversation.test_close_is_said_once_also_to_one_who_is_cancelled""",
     "a server stops, with or without a drain": """
         test_server.test_stop_gives_open_connections_time
         test_server.test_stop_cancels_those_who_are_left_and_their_finally_runs

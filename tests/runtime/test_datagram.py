@@ -137,6 +137,16 @@ def test_a_message_that_is_too_long_is_not_sent() -> None:
         assert server.recv() == b"x"
 
 
+def test_the_longest_datagram_comes_whole_and_one_byte_more_is_refused() -> None:
+    with server_and_client("udp:127.0.0.1:0") as (server, client):
+        echoing = coloop.go(echo, server)
+        with pytest.raises(OSError, match=r"a datagram of 65508 bytes is too long for udp$"):
+            client.send(bytes(65_508))
+        client.send(b"x" * 65_507)
+        assert client.recv() == b"x" * 65_507
+        echoing.cancel()
+
+
 def test_a_peer_hears_nobody_else() -> None:
     with server_and_client("udp::0") as (server, client), bind(":0") as stranger:
         stranger.sendto(b"from a stranger", client.local)

@@ -1,7 +1,11 @@
 """Who catches what: the exceptions of the runtime stand where code that never heard of them expects them."""
 
 import inspect
+import pickle
+import sys
+import traceback
 
+import cloudpickle
 import pytest
 
 import coloop
@@ -23,8 +27,12 @@ from coloop import _errors as errors
 from coloop.testing import MockClock
 
 ALL = [
-    found for _, found in inspect.getmembers(errors, inspect.isclass) if found.__module__ == errors.__name__
+    found
+    for _, found in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(found, BaseException) and found.__module__.partition(".")[0] == "coloop"
 ]
+PUBLIC = [kind for kind in vars(coloop).values() if inspect.isclass(kind) and issubclass(kind, BaseException)]
+CLASSES = [kind for kind in vars(coloop).values() if inspect.isclass(kind) and kind not in PUBLIC]
 OTHERS_BASES = {Cancelled: BaseException, MemoryLimitExceeded: MemoryError, Timeout: TimeoutError}
 
 
@@ -38,6 +46,31 @@ def test_each_derives_from_the_common_base_or_from_what_python_has_for_it(kind: 
 @pytest.mark.parametrize("kind", ALL)
 def test_each_says_what_its_catcher_should_do(kind: type[BaseException]) -> None:
     assert kind.__doc__
+
+
+@pytest.mark.parametrize("kind", PUBLIC)
+def test_each_is_called_in_a_traceback_and_a_pickle_as_it_is_caught(kind: type[BaseException]) -> None:
+    name = f"coloop.{kind.__name__}"
+    assert repr(kind) == f"<class '{name}'>"
+    assert "".join(traceback.format_exception_only(kind.__new__(kind))) == f"{name}\n"
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps(kind, protocol)) is kind
+    assert cloudpickle.loads(cloudpickle.dumps(kind)) is kind
+    assert len(cloudpickle.dumps(kind)) < 100
+
+
+def test_one_goes_through_a_pickle_with_what_it_says() -> None:
+    error = pickle.loads(pickle.dumps(coloop.Closed("why")))
+    assert (type(error), error.args) == (coloop.Closed, ("why",))
+    assert pickle.loads(b"ccoloop._errors\nClosed\n.") is coloop.Closed  # as it was called before
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_other_classes_are_called_after_their_module_where_their_source_and_annotations_are_found(
+    kind: type,
+) -> None:
+    assert vars(sys.modules[kind.__module__])[kind.__name__] is kind
+    assert f"class {kind.__name__}" in inspect.getsource(kind)
 
 
 @pytest.mark.parametrize("kind", [Cancelled, Killed])

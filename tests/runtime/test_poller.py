@@ -104,6 +104,23 @@ def test_who_expects_data_is_told_when_it_comes(poller: Poller, pair: Pair) -> N
     assert poller.waiting == 0
 
 
+def test_who_reads_is_not_told_of_what_is_held_until_it_is_released(poller: Poller, pair: Pair) -> None:
+    wire = watched(poller, pair[0])
+    poller.hold(wire)
+    assert not wire._readable
+    poller.expect(wire, READ, "reader")
+    pair[1].send(b"x")
+    assert poller.poll(0) == []
+    assert (wire._readable, wire._writable) == (False, True)
+    assert poller.release(wire) == "reader"
+    assert wire._readable
+    assert (wire._read_waiter, poller.waiting) == (None, 0)
+    assert poller.release(wire) is None
+    poller.expect(wire, READ, "reader")
+    pair[1].send(b"x")
+    assert poller.poll(1) == ["reader"]
+
+
 def test_a_wait_ends_once(poller: Poller, pair: Pair) -> None:
     wire = drained(poller, pair[0])
     poller.expect(wire, READ, "reader")

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -156,6 +157,44 @@ def test_a_burst_of_callers_starves_nobody() -> None:
     assert in_a_row <= 64
     for caller in callers:
         caller.close()
+
+
+def test_idle_clients_cost_no_turn_and_neither_do_those_who_have_gone(mock_clock: MockClock) -> None:
+    scheduler = coloop.current_scheduler()
+
+    def switches_of_ten_questions() -> int:
+        before = scheduler.switches
+        for _ in range(10):
+            assert ask(busy, b"x") == b"x"
+        return scheduler.switches - before
+
+    def switches_of_an_hour() -> int:
+        before = scheduler.switches
+        coloop.sleep(3600)
+        return scheduler.switches - before
+
+    with serve(":0", echo) as server, connect(server.address) as busy:
+        alone, an_empty_hour = switches_of_ten_questions(), switches_of_an_hour()
+        assert an_empty_hour < 10
+        idle = [connect(server.address) for _ in range(300)]
+        wait_until_idle()
+        assert len(server.connections) == 301
+        assert switches_of_ten_questions() == alone
+        assert switches_of_an_hour() == an_empty_hour
+        for client in idle:
+            client.close()
+        wait_until_idle()
+        assert len(server.connections) == 1
+        assert switches_of_an_hour() == an_empty_hour
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many may wait")
+def test_a_thousand_may_wait_to_be_accepted() -> None:
+    """Whoever comes when the queue is full has to ask again, a second later."""
+    with listen(":0") as listener:
+        told = listener._raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    most = struct.unpack_from("I", told, 28)[0]  # of a listener that is what `ss` shows as Send-Q
+    assert most == min(1024, int(Path("/proc/sys/net/core/somaxconn").read_text()))
 
 
 def test_a_new_handler_is_for_new_connections() -> None:
@@ -394,30 +433,6 @@ def test_too_many_coroutines_turn_a_client_away(observer: Any) -> None:
         client.close()
 
 
-def test_the_limit_leaves_descriptors_for_others() -> None:
-    import resource
-
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    with (
-        serve(":0", echo) as one,
-        serve(":0", echo, max_connections=10**9) as two,
-        serve(":0", echo) as three,
-    ):
-        assert one.max_connections == two.max_connections == three.max_connections
-        assert one.max_connections is not None
-        assert one.max_connections < files
-
-
-def test_statistics_are_a_picture() -> None:
-    with serve(":0", echo, name="e", max_connections=7) as server, connect(server.address) as client:
-        ask(client, b"x")
-        picture = server.statistics()
-        assert (picture.name, picture.address, picture.state) == ("e", str(server.address), "accepting")
-        assert (picture.connections, picture.max_connections) == (1, 7)
-        assert (picture.accepted, picture.rejected, picture.failed, picture.last_trouble) == (1, 0, 0, None)
-        assert repr(server) == f"<Server e on {server.address} accepting, 1 connections>"
-
-
 @pytest.mark.parametrize(("handler", "options"), [(None, {}), (echo, {"max_connections": 0})])
 def test_what_cannot_be_served_opens_nothing(handler: Any, options: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError), match=r"handler must be|max_connections must be"):
@@ -432,23 +447,320 @@ def test_a_server_that_cannot_start_leaves_no_listener() -> None:
     assert coloop.snapshot().sockets == ()
 
 
+# -- callbacks, of the server itself ---------------------------------------------------------------
+
+
+def test_the_server_tells_of_its_beginning_before_anybody_is_accepted_and_of_its_end_behind_all() -> None:
+    said: list[str] = []
+
+    def say(text: str) -> Callable[..., None]:
+        return lambda *given: said.append(f"{text} {given[-1]}" if type(given[-1]) is int else text)
+
+    with listen(":0") as listener, connect(listener.address) as client:
+        server = serve(
+            listener,
+            on_start=say("start"),
+            on_worker_start=say("worker start"),
+            on_connect=say("connect"),
+            on_close=say("close"),
+            on_worker_stop=say("worker stop"),
+            on_shutdown=say("shutdown"),
+            worker=3,
+        )
+        assert said == ["start", "worker start 3"]
+        wait_until_idle()
+        server.stop()
+        server.stop()
+        assert said == ["start", "worker start 3", "connect", "close", "worker stop 3", "shutdown"]
+        assert client.recv() == b""
+
+
+def test_a_server_with_a_handler_tells_of_its_beginning_and_end_too() -> None:
+    said: list[object] = []
+    with serve(
+        ":0", echo, on_worker_start=lambda *given: said.append(given), on_shutdown=said.append
+    ) as server:
+        with connect(server.address) as client:
+            assert ask(client, b"x") == b"x"
+    assert said == [(server, 0), server]
+
+
+@pytest.mark.parametrize("event", ["on_start", "on_worker_start"])
+def test_a_failing_start_is_raised_and_leaves_nothing_open(event: str) -> None:
+    def fail(*_: object) -> None:
+        coloop.yield_now()
+        raise RuntimeError("no database")
+
+    with pytest.raises(RuntimeError, match="no database"):
+        serve(":0", echo, **{event: fail})  # type: ignore[arg-type]
+    assert coloop.snapshot().sockets == ()
+    assert living() == {}
+
+
+def test_a_start_may_take_its_time_and_nobody_is_accepted_meanwhile(mock_clock: MockClock) -> None:
+    accepted_at: list[float] = []
+    with listen(":0") as listener, connect(listener.address) as client:
+        with serve(
+            listener, lambda _: accepted_at.append(mock_clock.now()), on_start=lambda _: coloop.sleep(5)
+        ):
+            assert client.recv() == b""
+    assert accepted_at == [5]
+
+
+def test_a_failing_worker_stop_is_raised_and_the_shutdown_is_still_told() -> None:
+    said: list[object] = []
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("broken stop")
+
+    server = serve(":0", echo, on_worker_stop=fail, on_shutdown=said.append)
+    with pytest.raises(RuntimeError, match="broken stop"):
+        server.stop()
+    assert (said, server.state) == ([server], "stopped")
+
+
+def test_a_callback_that_stops_its_server_is_spared_and_the_shutdown_is_told_behind_its_close() -> None:
+    said: list[str] = []
+
+    def on_receive(connection: coloop.Connection, message: bytes) -> None:
+        assert connection.server.stop(drain=5)
+        connection.send(b"stopped")
+
+    server = serve(
+        ":0",
+        on_receive=on_receive,
+        on_close=lambda _: said.append("close"),
+        on_shutdown=lambda _: said.append("shutdown"),
+    )
+    with connect(server.address) as client:
+        client.sendall(b"stop")
+        assert client.recv() == b"stopped"
+        assert client.recv() == b""
+    wait_until_idle()
+    assert said == ["close", "shutdown"]
+    assert living() == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({}, "handler must be a function of one connection, or there must be on_receive"),
+        ({"on_start": print}, "there must be on_receive"),
+        ({"handler": echo, "on_receive": print}, "not both"),
+        ({"on_receive": 5}, "on_receive must be a function, not 5"),
+        ({"on_receive": print, "overflow": "drop"}, "overflow must be"),
+        ({"on_receive": print, "framing": "lines"}, "no such framing"),
+        ({"on_receive": print, "idle": 0}, "idle must be"),
+    ],
+)
+def test_what_makes_no_server_opens_nothing(options: dict[str, Any], error: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=error):
+        serve(":0", **options)
+    assert coloop.snapshot().sockets == ()
+
+
+def test_changing_a_server_is_checked_and_leaves_it_as_it_was() -> None:
+    with serve(":0", echo, max_connections=5) as server:
+        before = server.callbacks, server.settings
+        for change in (
+            lambda: server.on("receive", print),
+            lambda: server.on("recieve", print),
+            lambda: server.on("start", 5),  # type: ignore[arg-type]
+            lambda: server.set("idel", 5),
+            lambda: server.set("idle", 0),
+            lambda: server.set("max_connections", 0),
+        ):
+            with pytest.raises((TypeError, ValueError)):
+                change()
+        assert (server.callbacks, server.settings, server.max_connections) == (*before, 5)
+        server.set("max_connections", 7)
+        assert server.max_connections == 7
+
+
+def test_a_callback_of_the_end_can_be_given_later() -> None:
+    said: list[object] = []
+    with serve(":0", echo) as server:
+        server.on("shutdown", said.append)
+    assert said == [server]
+
+
+# -- draining, with callbacks ----------------------------------------------------------------------
+
+
+def shout(connection: coloop.Connection, message: bytes) -> None:
+    coloop.sleep(1)
+    connection.send(message.upper())
+
+
+def test_a_drain_closes_what_is_idle_at_once_and_lets_the_busy_answer(mock_clock: MockClock) -> None:
+    server = serve(":0", on_receive=shout, framing="line")
+    with connect(server.address) as idle, connect(server.address) as busy:
+        coloop.sleep(10)
+        busy.sendall(b"one\n")
+        wait_until_idle()
+        stopping = coloop.go(server.stop, 30)
+        assert idle.recv() == b""
+        idle.close()
+        assert mock_clock.now() < 11
+        assert server.draining
+        assert busy.recv() == b"ONE\n"
+        assert busy.recv() == b""
+        busy.close()
+        assert stopping.result() is True
+        assert mock_clock.now() < 15
+
+
+def test_who_has_just_come_may_still_say_his_first_message_while_it_drains(mock_clock: MockClock) -> None:
+    """A client that connects and then asks has done nothing wrong; his request is on its way."""
+    server = serve(":0", on_receive=shout, framing="line")
+    with connect(server.address) as asks, connect(server.address) as silent:
+        wait_until_idle()
+        stopping = coloop.go(server.stop, 30)
+        coloop.sleep(2)
+        asks.sendall(b"one\n")
+        assert asks.recv() == b"ONE\n"
+        assert asks.recv() == b""
+        asks.close()
+        assert silent.recv() == b""
+        assert mock_clock.now() == pytest.approx(3.0, abs=0.5)
+    assert stopping.result() is True
+
+
+def test_a_drain_answers_all_that_has_come(mock_clock: MockClock) -> None:
+    """Messages in our hands, in the kernel's, and one whose end is still on its way."""
+    server = serve(":0", on_receive=shout, framing="line")
+    with connect(server.address) as client:
+        client.sendall(b"one\ntwo\n")
+        wait_until_idle()
+        client.sendall(b"three\nfo")
+        stopping = coloop.go(server.stop, 30)
+        coloop.sleep(4)
+        client.sendall(b"ur\n")
+        answers = b""
+        while data := client.recv():
+            answers += data
+        assert answers == b"ONE\nTWO\nTHREE\nFOUR\n"
+    assert stopping.result() is True
+
+
+def test_a_request_that_came_in_the_moment_of_the_drain_is_answered() -> None:
+    server = serve(":0", on_receive=lambda one, message: one.send(message.upper()), framing="line")
+    with connect(server.address) as client:
+        wait_until_idle()
+        client.sendall(b"late\n")  # the server has not run since
+        stopping = coloop.go(server.stop, 30)
+        assert client.recv() == b"LATE\n"
+        assert client.recv() == b""
+    assert stopping.result() is True
+
+
+def test_a_drain_sends_what_is_queued(mock_clock: MockClock) -> None:
+    server = serve(":0", on_receive=lambda one, _: one.send(bytes(8 << 20)), high_water=1 << 30)
+    with connect(server.address) as client:
+        client.sendall(b"go")
+        wait_until_idle()
+        stopping = coloop.go(server.stop, 30)
+        wait_until_idle()
+        size = 0
+        while data := client.recv():
+            size += len(data)
+        assert size == 8 << 20
+    assert stopping.result() is True
+
+
+def test_a_drain_that_runs_out_cancels_the_callbacks_that_are_left(mock_clock: MockClock) -> None:
+    ended: list[str] = []
+
+    def hang(connection: coloop.Connection, message: bytes) -> None:
+        try:
+            coloop.sleep(3600)
+        finally:
+            ended.append("callback")
+
+    server = serve(":0", on_receive=hang, on_close=lambda _: ended.append("close"))
+    with connect(server.address) as client:
+        client.sendall(b"x")
+        wait_until_idle()
+        assert server.stop(drain=3) is False
+        assert mock_clock.now() == pytest.approx(3)
+        assert ended == ["callback", "close"]
+        assert client.recv() == b""
+
+
+def test_a_paused_connection_does_not_hold_up_a_drain(mock_clock: MockClock) -> None:
+    server = serve(":0", on_receive=shout, framing="line")
+    with connect(server.address) as client:
+        wait_until_idle()
+        server.clients[0].pause()
+        client.sendall(b"one\n")
+        stopping = coloop.go(server.stop, 30)
+        assert client.recv() in {b"ONE\n", b""}
+    assert stopping.result() is True
+    assert mock_clock.now() < 5
+
+
+# -- messages between workers ----------------------------------------------------------------------
+
+
+def test_a_message_to_itself_is_delivered_in_a_coroutine_of_its_own(observer: Any) -> None:
+    heard: list[tuple[str, int, object]] = []
+
+    def on_message(server: coloop.Server, sender: int, data: object) -> None:
+        coloop.yield_now()
+        if data == "bad":
+            raise RuntimeError("broken message")
+        heard.append((server.name, sender, data))
+
+    with serve(":0", echo, name="e", on_message=on_message, worker=2) as server:
+        for data in ("one", "bad", {"two": 2}):
+            server.send_message(2, data)
+        assert heard == []
+        wait_until_idle()
+        assert heard == [("e", 2, "one"), ("e", 2, {"two": 2})]
+        assert observer.failures.pop().name == "e/message"
+
+
+def test_a_message_to_another_is_the_postman_s() -> None:
+    with serve(":0", echo, name="e", worker=2) as server:
+        with pytest.raises(ValueError, match="e has no worker 3: this is worker 2, and it is alone"):
+            server.send_message(3, "x")
+        taken: list[tuple[int, object]] = []
+        server.postman = lambda to, data: taken.append((to, data))
+        server.send_message(3, "x")
+        server.deliver(3, "nobody hears it")
+        assert taken == [(3, "x")]
+
+
 # -- running out of descriptors ------------------------------------------------------------------
 
 
 class TroubledSocket(socket.socket):
-    """Its `accept` fails `troubles` times, for want of memory."""
+    """Its `accept` fails `troubles` times, for want of something."""
 
     troubles = 0
+    number = errno.ENOBUFS
 
     def accept(self) -> Any:
         if self.troubles:
             self.troubles -= 1
-            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+            raise OSError(self.number, os.strerror(self.number))
         return super().accept()
 
 
-def test_pauses_grow_to_a_second_and_are_told_every_five(observer: Any, mock_clock: MockClock) -> None:
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        (errno.ENOBUFS, "no buffer space available"),
+        (errno.ENOMEM, "cannot allocate memory"),
+        (errno.ENFILE, "too many open files in system"),
+        (errno.EMFILE, "too many open files (limit "),
+    ],
+)
+def test_pauses_grow_to_a_second_and_are_told_every_five(
+    observer: Any, mock_clock: MockClock, number: int, why: str
+) -> None:
     raw = TroubledSocket()
+    raw.number = number
     raw.bind(("127.0.0.1", 0))
     raw.listen()
     raw.troubles = 10
@@ -457,7 +769,7 @@ def test_pauses_grow_to_a_second_and_are_told_every_five(observer: Any, mock_clo
         assert server.state == "accepting"
         assert mock_clock.now() == pytest.approx(0.1 + 0.2 + 0.4 + 0.8 + 6 * 1.0)
     first, second = observer.warnings
-    assert first == "e cannot accept: no buffer space available"
+    assert first.startswith(f"e cannot accept: {why}")
     assert second.startswith(f"{first} (and ")
 
 
@@ -628,3 +940,86 @@ def test_we_are_a_client_of_a_real_server(start_peer: Start, tmp_path: Path) -> 
         conn.shutdown("write")
         assert conn.recv() == b""
     assert coloop.to_thread(peer.wait, 30) == 0
+
+
+# -- handlers that wait for what need not come ---------------------------------------------------
+
+
+def asking(seen: list[object], seconds: float | None = None) -> Callable[[Socket], None]:
+    def handler(conn: Socket) -> None:
+        server = coloop.serving()
+        assert server is not None
+        while data := server.unless_draining(conn.recv, 100, seconds):
+            seen.append(data)
+            conn.sendall(data)
+        seen.append(data)
+
+    return handler
+
+
+def test_who_waits_for_what_need_not_come_is_called_away_when_the_server_stops() -> None:
+    seen: list[object] = []
+    with serve(":0", asking(seen)) as server, connect(server.address) as client:
+        assert ask(client, b"one") == b"one"
+        assert server.stop(drain=30)
+        assert seen == [b"one", None]
+        assert client.recv() == b""
+
+
+def test_who_comes_to_wait_later_need_not_even_begin() -> None:
+    seen: list[object] = []
+    going = coloop.Event()
+
+    def handler(conn: Socket) -> None:
+        going.wait()
+        asking(seen)(conn)
+
+    with serve(":0", handler) as server, connect(server.address) as client:
+        client.sendall(b"one")
+        wait_until_idle()
+        stopping = coloop.go(server.stop, 30)
+        going.set()
+        assert stopping.result() is True
+        assert seen == [None]
+
+
+def test_what_has_come_when_it_is_called_away_is_there_for_the_next_wait() -> None:
+    seen: list[object] = []
+
+    def handler(conn: Socket) -> None:
+        server = coloop.serving()
+        assert server is not None
+        seen.extend([server.unless_draining(conn.recv), conn.recv()])
+
+    with serve(":0", handler) as server, connect(server.address) as client:
+        wait_until_idle()
+        stopping = coloop.go(server.stop, 30)
+        client.sendall(b"one")
+        stopping.join()
+        assert b"one" in seen
+
+
+def test_to_wait_for_what_need_not_come_fails_as_it_would_otherwise(mock_clock: MockClock) -> None:
+    failed: list[type[BaseException]] = []
+
+    def handler(conn: Socket) -> None:
+        server = coloop.serving()
+        assert server is not None
+        try:
+            server.unless_draining(conn.recv, 1, 5.0)
+        except coloop.Timeout as error:
+            failed.append(type(error))
+            coloop.sleep(1)  # no summons of the stop reaches this
+
+    with serve(":0", handler) as server, connect(server.address):
+        coloop.sleep(5.5)
+        assert server.stop(drain=30)
+        assert failed == [coloop.Timeout]
+
+
+def test_a_stop_without_a_drain_cancels_who_waits_for_what_need_not_come() -> None:
+    seen: list[object] = []
+    with serve(":0", asking(seen)) as server, connect(server.address) as client:
+        assert ask(client, b"one") == b"one"
+        assert server.stop() is False
+        assert seen == [b"one"]

@@ -164,3 +164,15 @@ def test_another_thread_gets_a_light_picture_of_a_scheduler_that_does_not_answer
     assert picture.hog is not None
     assert picture.hog.id == current().id
     assert any("test_snapshot.py" in place for place in picture.hog_stack)
+
+
+@pytest.mark.coroutine
+def test_of_many_sockets_as_many_are_pictured_as_are_asked_for() -> None:
+    pairs = [coloop.testing.socket_pair() for _ in range(3)]
+    scheduler = coloop.current_scheduler()
+    assert len(scheduler.snapshot(sockets=2).sockets) == 2
+    assert len(scheduler.snapshot(sockets=0).sockets) == 0
+    assert len(scheduler.snapshot().sockets) == 6
+    for left, right in pairs:
+        left.close()
+        right.close()

@@ -21,7 +21,7 @@ import coloop
 from coloop._connect import connect
 from coloop._listener import listen
 from coloop._socket import RECV_BYTES, SENDFILE_BYTES, Socket
-from coloop.testing import MockClock, socket_pair
+from coloop.testing import MockClock, socket_pair, wait_until_idle
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("backend")]
 
@@ -94,7 +94,10 @@ def test_a_loop_that_takes_the_end_for_data_ends(observer: Any) -> None:
     theirs.close()
     coloop.testing.wait_until_idle()
     assert loop.state == "failed"
-    assert str(ours) in observer.failures.pop().message
+    failure = observer.failures.pop()
+    assert (failure.id, failure.name) == (loop.id, "seeds_loop")
+    assert failure.message.startswith(f"{ours} was closed by peer {ours.peer}")
+    assert "ours.sendall(ours.recv())" in failure.traceback
     ours.close()
 
 
@@ -466,6 +469,66 @@ def test_an_echo_costs_two_system_calls_besides_the_poll(backend: str) -> None:
     theirs.close()
     echoing.join()
     ours.close()
+
+
+# -- offering ------------------------------------------------------------------------------------
+
+
+def test_an_offer_gives_the_kernel_what_it_takes_at_once_and_never_waits(make_pair: Any) -> None:
+    ours, theirs = make_pair()
+    scheduler = coloop.current_scheduler()
+    switches, taken = scheduler.switches, 0
+    assert ours.offer(b"") == 0
+    while count := ours.offer(b"x" * 10_000):
+        taken += count
+    assert scheduler.switches == switches
+    assert ours.sent == taken > 10_000
+    assert ours.offer(b"x") == 0
+    waiting = coloop.go(ours.sendall, b"again")  # whoever waits is told of room, by each kind of poller
+    theirs.recv_exactly(taken + 5)
+    waiting.join()
+    assert ours.offer(b"at once") == 7
+    assert theirs.recv() == b"at once"
+    ours.close()
+    theirs.close()
+
+
+def test_an_offer_does_not_get_into_what_another_writes(make_pair: Any) -> None:
+    ours, theirs = make_pair()
+    writer = coloop.go(ours.sendall, b"x" * LATE_BYTES)
+    assert ours.offer(b"y") == 0
+    assert theirs.recv_exactly(LATE_BYTES) == b"x" * LATE_BYTES
+    writer.join()
+    assert ours.offer(b"y") == 1
+    assert theirs.recv() == b"y"
+    ours.close()
+    theirs.close()
+
+
+def test_an_offer_to_nobody_is_refused_as_a_send_is(make_pair: Any) -> None:
+    ours, theirs = make_pair()
+    ours.shutdown()
+    with pytest.raises(coloop.Closed, match="cannot send any more"):
+        ours.offer(b"x")
+    ours.close()
+    with pytest.raises(coloop.Closed, match="was closed by"):
+        ours.offer(b"x")
+    theirs.close()
+    ours, theirs = tcp_pair()
+    theirs.close(linger=0)
+    wait_until_idle()
+    with pytest.raises(ConnectionError):
+        ours.offer(b"x")
+    ours.close()
+
+
+def test_an_offer_is_for_its_own_thread(make_pair: Any) -> None:
+    ours, theirs = make_pair()
+    with pytest.raises(coloop.WrongThread):
+        coloop.to_thread(ours.offer, b"x")
+    assert ours.sent == ours.owed == 0
+    ours.close()
+    theirs.close()
 
 
 # -- sending files -------------------------------------------------------------------------------
@@ -875,12 +938,24 @@ def test_close_with_time_waits_for_a_late_reader_and_stops_nobody_else() -> None
     theirs.close()
 
 
-def test_close_with_time_is_false_when_the_time_is_over(mock_clock: MockClock) -> None:
+def test_close_with_time_that_runs_out_is_false_and_drops_the_rest(mock_clock: MockClock) -> None:
     ours, theirs = tcp_pair()
     count = ours.send(bytes(LATE_BYTES))
     assert ours.close(linger=5) is False
     assert mock_clock.now() == pytest.approx(5)
+    with pytest.raises(ConnectionResetError):
+        theirs.recv_exactly(count)
+    theirs.close()
+
+
+def test_a_close_with_time_that_is_interrupted_leaves_the_rest_to_the_kernel() -> None:
+    ours, theirs = tcp_pair()
+    count = ours.send(bytes(LATE_BYTES))
+    closing = coloop.go(ours.close, linger=3600)
+    closing.cancel()
+    closing.join()
     assert len(theirs.recv_exactly(count)) == count
+    assert theirs.recv() == b""
     theirs.close()
 
 

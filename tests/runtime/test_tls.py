@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import trustme
@@ -466,6 +467,29 @@ def test_nobody_is_shot_at_while_the_tls_object_works(make_pair: Callable[[], Pa
     close_all(ours, theirs)
 
 
+def test_an_offer_takes_what_fits_in_records_and_what_the_kernel_did_not_take_is_owed(
+    make_pair: Callable[[], Pair],
+) -> None:
+    ours, theirs = make_pair()
+    assert ours.offer(b"first") == 5
+    assert (theirs.recv(), ours.owed) == (b"first", 0)
+    taken = 0
+    while count := ours.offer(b"x" * 200_000):
+        taken += count
+    assert ours.owed > 0
+    sender = coloop.go(ours.sendall, b"y")
+    assert theirs.recv_exactly(taken + 1) == b"x" * taken + b"y"
+    sender.join()
+    assert (ours.owed, ours.sent) == (0, 5 + taken + 1)
+    ours.close()
+    theirs.close()
+
+
+def test_nothing_is_taken_before_the_handshake(server_side: ssl.SSLContext) -> None:
+    with listen(":0", tls=server_side) as listener, connect(listener.address), listener.accept() as ours:
+        assert (ours.offer(b"x"), ours.owed) == (0, 0)
+
+
 # -- who the peer is -----------------------------------------------------------------------------
 
 
@@ -530,6 +554,42 @@ def test_what_was_agreed_on_can_be_read(server_side: ssl.SSLContext, client_side
     plain, other = coloop.testing.socket_pair()
     assert plain.tls is None
     close_all(ours, theirs, plain, other)
+
+
+def test_a_certificate_without_a_subject_is_known_by_its_names() -> None:
+    certificate = {"subject": (), "subjectAltName": (("DNS", "a.example"), ("IP Address", "10.0.0.1"))}
+    stream = MagicMock(getpeercert=lambda: certificate, server_hostname=None)
+    assert _tls._picture_of(stream).peer_subject == "DNS:a.example, IP Address:10.0.0.1"
+
+
+def test_a_server_can_be_given_another_certificate(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext, authority: trustme.CA
+) -> None:
+    renewed = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", common_name="renewed").configure_cert(renewed)
+    with serve(":0", echo, tls=server_side) as server, connect(server.address, tls=client_side) as before:
+        assert server.tls
+        server.renew_tls(renewed)
+        with connect(server.address, tls=client_side) as after:
+            assert [one.tls.peer_subject.endswith("=renewed") for one in (before, after)] == [False, True]
+        before.sendall(b"x")
+        assert before.recv() == b"x"
+
+
+def test_a_server_neither_begins_nor_ends_to_speak_tls(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext
+) -> None:
+    with serve(":0", echo, tls=server_side) as server:
+        with pytest.raises(ValueError, match="is served over TLS, and that stays so"):
+            server.renew_tls(None)
+        with pytest.raises(ValueError, match="this one is for clients"):
+            server.renew_tls(client_side)
+        connect(server.address, tls=client_side).close()
+    with serve(":0", echo) as server:
+        assert not server.tls
+        server.renew_tls(None)
+        with pytest.raises(ValueError, match="is served without TLS, and that stays so"):
+            server.renew_tls(server_side)
 
 
 def test_a_context_that_looks_at_names_itself_still_does(

@@ -3,6 +3,7 @@
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,29 @@ def test_a_file_that_cannot_be_read_has_lines_all_the_same(ledger: TracemallocLe
     kept: dict[str, object] = {}
     exec(compile(f"kept = bytearray({UNMISTAKABLE})", "<typed>", "exec"), kept)
     assert ledger.sites(None, 1)[0].site == "<typed>:1 in <module>"
+
+
+def test_blocks_of_one_stack_are_added_up_and_those_of_another_are_not(ledger: TracemallocLedger) -> None:
+    kept = [inner() for _ in range(3)] + [outer()]
+    first, second = ledger.stacks(None)[:2]
+    assert len(kept) == 4
+    assert (first.heap_blocks, second.heap_blocks) == (6, 2), "a bytearray is an object and a buffer"
+    assert abs(first.heap_bytes - 3 * UNMISTAKABLE) < NOISE
+    assert abs(second.heap_bytes - UNMISTAKABLE) < NOISE
+
+
+def test_the_functions_of_a_file_are_found_and_nothing_is_written_beside_it(
+    ledger: TracemallocLedger, tmp_path: Path
+) -> None:
+    file = tmp_path / "users.py"
+    text = f"def first(): pass\n\ndef allocates():\n    return bytearray({UNMISTAKABLE})\n"
+    file.write_text(text, encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(compile(text, str(file), "exec"), names)
+    kept = names["allocates"]()
+    assert len(kept) == UNMISTAKABLE
+    assert ledger.sites(None, 1)[0].site == "users.py:4 in allocates"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_whose_a_block_is_cannot_be_told(ledger: TracemallocLedger) -> None:

@@ -1,0 +1,27 @@
+"""What a child process has of its parent's after a fork: handles that it must not use.
+
+A fork copies the memory with all handles in it, and the descriptors lead to the same connections. The
+poller is shared too: what the child takes out of it, the parent does not hear of any more. So in the child
+every handle is marked before anybody can use one, and the scheduler is not there; another one may be
+started, or, better, another program.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ._elsewhere import Here
+from ._memory import memory
+from ._scheduler import set_current
+
+
+def _in_the_child() -> None:
+    parent = Here.renew()
+    for scheduler in list(memory.schedulers):
+        for endpoint in list(scheduler.sockets.values()):
+            endpoint.strand(parent)
+    set_current(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_the_child)
