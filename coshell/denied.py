@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from .command import CommandError
-from .lints import BUILT_IN, DiedUnseen, Finding, HeapGrowing, findings
+from .lints import BUILT_IN, LEAK, DiedUnseen, DroppedUnsent, Finding, findings
 from .monitor import MAX_PICTURES, MIN_REFRESH_S, Monitor
 from .sampling import ShellFacts
+from .socket_lints import LINT_NAMES, socket_findings
 from .text import nearest
 
 if TYPE_CHECKING:
     from .shell import Shell
-
-_MEMORABLE: Final = (HeapGrowing.name, DiedUnseen.name)  # they need somebody who remembers
-LEAK: Final = "leak"  # it is not a coroutine's but a place's, and needs to have been watched
 
 
 class Denied:
@@ -59,14 +57,14 @@ class Denied:
         self._monitor.sample()
         self._take()
         pictures = self._shell.snapshot(MAX_PICTURES, stuck=True)
-        self._add(findings(pictures.coroutines, BUILT_IN))
+        self._add([*findings(pictures.coroutines, BUILT_IN), *socket_findings(pictures)])
         self._add(findings(pictures.dead, [DiedUnseen(self._died_unseen)]))
+        self._add(self._dropped())
         if LEAK in self._names:
             self._leaks = self._shell.bridge.call(partial(leaks_of, self._shell))
 
     def _refuse_unknown(self) -> None:
-        lints = (*BUILT_IN, *self._shell.plugins.lints())
-        known = [LEAK, *_MEMORABLE, *(lint.name for lint in lints)]
+        known = [*LINT_NAMES, *(lint.name for lint in self._shell.plugins.lints())]
         for name in sorted(self._names.difference(known)):
             hint = nearest(name, known)
             raise CommandError(f"no lint {name!r}{f', did you mean {hint!r}?' if hint else ''}")
@@ -81,6 +79,14 @@ class Denied:
         for finding in found:
             if finding.lint in self._names:
                 self._found.setdefault((finding.lint, finding.coroutine), finding)
+
+    def _dropped(self) -> list[Finding]:
+        """Of those, too, whom nobody has a picture of any more."""
+        losses = self._shell.scheduler.losses.by_coroutine()
+        return [
+            Finding(DroppedUnsent.name, number, loss.name, DroppedUnsent.sentence(loss.size))
+            for number, loss in losses.items()
+        ]
 
     def _died_unseen(self, number: int) -> bool:
         return self._shell.failures.of(number) is not None

@@ -142,6 +142,30 @@ class NearLimit:
 
 
 @dataclass(frozen=True)
+class DroppedUnsent:
+    """It reset a connection over what was still to be sent: its close did not wait, or has waited in vain.
+
+    Of one that lives on it is said for a while; of one that is dead, as long as that is remembered.
+    """
+
+    name: ClassVar = "dropped-unsent"
+    fresh_s: float = 60.0
+
+    def check(self, picture: CoroutinePicture) -> str | None:
+        """See `Lint`."""
+        if picture.dropped_ago_s is None:
+            return None
+        if picture.outcome is None and picture.dropped_ago_s > self.fresh_s:
+            return None
+        return self.sentence(picture.dropped_bytes)
+
+    @staticmethod
+    def sentence(size: int) -> str:
+        """What it says of so many bytes."""
+        return f"closed over {Bytes(size)} that the other side had not confirmed, and may never get"
+
+
+@dataclass(frozen=True)
 class HeapGrowing:
     """Its heap has risen in one sample after the other.
 
@@ -161,7 +185,17 @@ class HeapGrowing:
         return f"has a heap that rose {samples} samples in a row"
 
 
-BUILT_IN: Final[tuple[Lint, ...]] = (Hog(), NeverYielded(), Stuck(), DeepStack(), NearLimit())
+LEAK: Final = "leak"  # it is not a coroutine's but a place's, and needs to have been watched
+MEMORABLE: Final = (HeapGrowing.name, DiedUnseen.name, LEAK)  # they need somebody who remembers
+
+BUILT_IN: Final[tuple[Lint, ...]] = (
+    Hog(),
+    NeverYielded(),
+    Stuck(),
+    DeepStack(),
+    NearLimit(),
+    DroppedUnsent(),
+)
 
 
 def findings(pictures: Iterable[CoroutinePicture], lints: Iterable[Lint]) -> list[Finding]:

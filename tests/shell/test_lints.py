@@ -11,6 +11,7 @@ from coshell.lints import (
     BUILT_IN,
     DeepStack,
     DiedUnseen,
+    DroppedUnsent,
     HeapGrowing,
     Hog,
     NearLimit,
@@ -39,6 +40,12 @@ def test_a_healthy_coroutine_gets_no_warning() -> None:
         (NearLimit(), {"heap_bytes": 849_999}, {"heap_bytes": 850_000}),
         (NearLimit(), {"heap_bytes": 9_000_000, "limit": None}, {"heap_bytes": 9_000_000}),
         (NearLimit(), {"heap_bytes": None}, {"heap_bytes": 1_000_000}),
+        (DroppedUnsent(), {}, {"dropped_bytes": 1, "dropped_ago_s": 0.0}),
+        (
+            DroppedUnsent(),
+            {"dropped_bytes": 9, "dropped_ago_s": 61.0},
+            {"dropped_bytes": 9, "dropped_ago_s": 60.0},
+        ),
     ],
 )
 def test_each_lint_speaks_at_its_threshold_and_not_before(lint, below, at) -> None:
@@ -48,6 +55,12 @@ def test_each_lint_speaks_at_its_threshold_and_not_before(lint, below, at) -> No
 
 def test_a_hog_is_told_of_with_its_time_and_the_command_that_goes_on() -> None:
     assert Hog().check(replace(HEALTHY, running_for_s=2.0)) == "has run for 2s without a pause (where 7)"
+
+
+def test_what_the_dead_have_dropped_does_not_lapse() -> None:
+    dead = replace(HEALTHY, state="done", outcome="returned", dropped_bytes=3 << 20, dropped_ago_s=3600.0)
+    told = DroppedUnsent().check(dead)
+    assert told == "closed over 3.0M that the other side had not confirmed, and may never get"
 
 
 def test_a_death_is_unseen_only_if_nobody_joined() -> None:
