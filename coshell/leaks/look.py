@@ -32,6 +32,8 @@ class Look:
         unattended: open connections that nobody reads from and nobody writes to, by who made them.
         places: live heap by place of allocation, at level `sites`.
         pause_s: for how long nobody ran because of this look.
+        lived_s: for how long coroutines could run since the watching began: the pauses of looks, and what the
+            machine was late by, do not count. None for a look in passing.
     """
 
     at_s: float
@@ -49,6 +51,12 @@ class Look:
     unattended: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[str, int] = field(default_factory=dict)
     pause_s: float = 0.0
+    lived_s: float | None = None
+
+    @property
+    def age_s(self) -> float:
+        """The time against which growth is set: what was lived, where that is known, else the clock's."""
+        return self.at_s if self.lived_s is None else self.lived_s
 
     @property
     def finished(self) -> int:

@@ -213,19 +213,24 @@ def _places() -> dict[str, int]:
     if memory.level() != "sites":
         return {}
     try:
-        found = Counter({place.site: place.heap_bytes for place in memory.sites(top=MAX_PLACES)})
+        before = _heap_by_place()
+        own = _own_places(before)
+        after = _heap_by_place()
     except CoroutineError:
         return {}
-    found.subtract(_own_places(found))
-    return {place: size for place, size in found.items() if size > 0}
+    # What came or went meanwhile is of the looking itself.
+    left = {place: min(size, after[place]) - own.get(place, 0) for place, size in before.items()}
+    return {place: size for place, size in left.items() if size > 0}
+
+
+def _heap_by_place(account: int | None = None) -> Counter[str]:
+    return Counter({place.site: place.heap_bytes for place in memory.sites(account, MAX_PLACES)})
 
 
 def _own_places(all_places: Mapping[str, int]) -> dict[str, int]:
     """What lines of the shell have allocated: in its own coroutine and in none, as far as that can be told."""
     try:
-        found: Counter[str] = Counter()
-        for account in (OUTSIDE, SHELL_ID):
-            found.update({place.site: place.heap_bytes for place in memory.sites(account, MAX_PLACES)})
+        found = _heap_by_place(OUTSIDE) + _heap_by_place(SHELL_ID)
     except CoroutineError:
         found = Counter(all_places)
     return {place: size for place, size in found.items() if place.partition(":")[0] in _own_files()}

@@ -1,9 +1,10 @@
 """LEAK, cycle, warming up or steady: one word for each place of birth, from looks alone.
 
 What the dead have left is set against how many have died, not against time, so that traffic which comes
-and goes makes no difference. What the living hold is set against time. A LEAK is only what has grown in
-every repeat; a cycle is what nobody held and only the collector freed; who has grown, but too seldom to tell,
-or ever less, is warming up. Nothing here runs anything, so all of it can be tried with made-up looks.
+and goes makes no difference. What the living hold is set against the time in which they could run. A LEAK is
+only what has grown in every repeat; a cycle is what nobody held and only the collector freed; who has grown,
+but too seldom to tell, or ever less, is warming up. Nothing here runs anything, so all of it can be tried with
+made-up looks.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ STEADY: Final = "steady"
 VERDICTS: Final = (LEAK, CYCLE, WARMING_UP, STEADY)
 
 DUST_BYTES: Final = 256  # for each coroutine that has ended; METER.md, section 5
+# Where heap is read at switches, a connection is on the account of the acceptor that made it, and its end on that of its
+# handler: 330 bytes, for each that has ended.
+PASSED_ON_BYTES: Final = 512
 EXACT_DUST_BYTES: Final = 32  # where every byte is counted, and the line is straight
 WARMED_UP: Final = 1000  # coroutines that have ended: by then the runtime's own pools and memories are full
 EXACT_MIN_FINISHED: Final = 30
@@ -103,7 +107,7 @@ class _Place:
         self.lines = [look.sites.get(site) or _unborn(looks[-1].sites[site]) for look in self.looks]
         self.line = self.lines[-1]
         self.finished = self.line.finished - self.lines[0].finished
-        self.seconds = self.looks[-1].at_s - self.looks[0].at_s
+        self.seconds = self.looks[-1].age_s - self.looks[0].age_s
         self.exact = looks[-1].exact
 
     def judged(self) -> list[Judged]:
@@ -185,7 +189,8 @@ class _Place:
             return None
         growth = found.growth * self.line.live
         ended = self.looks[-1].finished - self.looks[0].finished
-        if growth < LEAST_LIVING_BYTES + DUST_BYTES * min(ended, KEPT_DEAD):
+        dust = DUST_BYTES if self.exact else PASSED_ON_BYTES
+        if growth < LEAST_LIVING_BYTES + dust * min(ended, KEPT_DEAD):
             return self._told(STEADY, "heap", found, growth, "")
         verdict = WARMING_UP if found.times else STEADY
         if found.always and not found.slowing and self._is_rise(found):
@@ -221,7 +226,7 @@ class _Place:
     # -- both --------------------------------------------------------------------------------------
 
     def _over_time(self, value: Callable[[SpawnSite], float]) -> Trend | None:
-        points = [(look.at_s, value(line)) for look, line in zip(self.looks, self.lines, strict=True)]
+        points = [(look.age_s, value(line)) for look, line in zip(self.looks, self.lines, strict=True)]
         return trend(self._thinned(points))
 
     def _over_life(self, value: Callable[[SpawnSite], float]) -> Trend | None:
@@ -231,7 +236,7 @@ class _Place:
             del pairs[0]
         if not pairs or not all(line.live for _, line in pairs):
             return None
-        return trend(self._thinned([(look.at_s, value(line)) for look, line in pairs]))
+        return trend(self._thinned([(look.age_s, value(line)) for look, line in pairs]))
 
     def _series(self, x: Callable[[SpawnSite], float], y: Callable[[SpawnSite], float]) -> list[Point]:
         return self._thinned([(x(line), y(line)) for line in self.lines])
@@ -289,10 +294,10 @@ def _connections(looks: Sequence[Look]) -> list[Judged]:
     """Connections that are open, and that nobody attends to."""
     judged = []
     for owner, count in looks[-1].unattended.items():
-        found = trend([(look.at_s, look.unattended.get(owner, 0)) for look in looks])
+        found = trend([(look.age_s, look.unattended.get(owner, 0)) for look in looks])
         if found is None or not found.always or found.growth < LEAST_CONNECTIONS or found.slowing:
             continue
-        seconds = looks[-1].at_s - looks[0].at_s
+        seconds = looks[-1].age_s - looks[0].age_s
         told = f"{count:,} connections of {owner} are open, nobody reads or writes there, and ever more are"
         slope = found.growth / seconds if seconds > 0 else 0.0
         judged.append(

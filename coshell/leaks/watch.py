@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LOOKS: Final = 12
 USUAL_WINDOW_S: Final = 10.0
-LEAST_PAUSE_S: Final = 0.001  # where looking takes longer than the time between two looks
+NAPS: Final = 4  # between two looks
 FREE_COROUTINES: Final = 1000  # so few are glanced at in a millisecond, whenever there is an occasion
 MAX_GLANCED: Final = 20_000  # more would make all others wait for longer than anybody wants who has not asked
 EARNED: Final = 20  # of more than that a glance may take so small a part of the time
@@ -104,14 +104,17 @@ class Watch:
         return too_few((*self.history,)) or _nothing_happened(tuple(self.history))
 
     def watch(self, window_s: float) -> Watched:
-        """Look for a while; in a coroutine, on the scheduler's clock. Nobody runs during each look."""
+        """Look for a while; in a coroutine, on the scheduler's clock. Nobody runs during each look.
+
+        Args:
+            window_s: for how long all others are to run meanwhile, in seconds; what the looks take comes on top.
+        """
         scheduler = self._shell.scheduler
-        begun_s, born = scheduler.clock.now(), scheduler.spawned
-        looks, censuses = [self._looker.look()], [census()]
+        born = scheduler.spawned
+        looks, censuses = [replace(self._looker.look(), lived_s=0.0)], [census()]
         for place in range(1, LOOKS):
-            due_s = begun_s + place * window_s / (LOOKS - 1)
-            coloop.sleep(max(LEAST_PAUSE_S, due_s - scheduler.clock.now()))
-            looks.append(self._looker.look())
+            _let_run(window_s / (LOOKS - 1))
+            looks.append(replace(self._looker.look(), lived_s=place * window_s / (LOOKS - 1)))
             if place == LOOKS // 2:
                 coloop.yield_now()
                 censuses.append(census())
@@ -123,7 +126,7 @@ class Watch:
             scheduler,
             born,
             lambda container, dead: holder_of(self._shell, container) if dead or is_bad else "",
-            (looks, censuses),
+            (looks, censuses, scheduler.graves),  # which remembers the dead, but not for ever
         )
         return replace(seen, suspects=tuple(grown))
 
@@ -131,6 +134,16 @@ class Watch:
         me = self._shell.scheduler.coroutine(SHELL_ID)
         own = {line.site for line in memory.spawn_sites() if line.site.startswith(OWN_PLACES)}
         return frozenset(own | ({me.spawned_at} if me is not None else set()))
+
+
+def _let_run(seconds: float) -> None:
+    """Sleep, in short naps: if the machine stands still, only one of them is as good as lost.
+
+    All in one, a coroutine that works every few milliseconds might run once between two looks, and a hundred
+    times between the next two; that would pass for growth that comes to rest.
+    """
+    for _ in range(NAPS):
+        coloop.sleep(seconds / NAPS)
 
 
 def _nothing_happened(looks: tuple[Look, ...]) -> bool:

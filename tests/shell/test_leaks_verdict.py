@@ -106,6 +106,20 @@ def test_a_spawner_keeps_the_names_of_the_last_dead():
     assert ("LEAK", "heap") not in verdicts(looks)
 
 
+@pytest.mark.parametrize(("exact", "told"), [(False, "steady"), (True, "LEAK")])
+def test_an_acceptor_whose_connections_end_elsewhere_leaks_only_if_bytes_are_counted(exact, told):
+    looks = [
+        look(
+            float(at),
+            line(live=1, live_bytes=3500 * at),
+            line("b.py:1 in child", finished=10 * at),
+            exact=exact,
+        )
+        for at in range(12)
+    ]
+    assert (told, "heap") in verdicts(looks)
+
+
 def test_it_is_watched_from_its_birth():
     looks = series(live=lambda at: int(at > 3), live_bytes=lambda at: 20_000 * max(0, at - 3))
     assert verdicts(looks) == [("LEAK", "heap")]

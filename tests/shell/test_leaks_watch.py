@@ -2,6 +2,7 @@
 
 import pytest
 
+import coloop
 from coshell.leaks.watch import LOOKS, Watch
 from tests.shell.sessions import hogged_session, session
 
@@ -73,6 +74,41 @@ def test_a_while_is_divided_evenly_and_each_look_is_thorough(far_prompt):
     assert len(seen.looks) == LOOKS
     assert [round(look.at_s) for look in seen.looks] == list(range(12))
     assert all(look.collected for look in seen.looks)
+
+
+def while_the_machine_stands_still(opened):
+    """It does so for longer and longer: nobody runs for 1, 2, 3 ... seconds, once in each second that is lived."""
+    clock = opened.shell.scheduler.clock
+
+    def stand_still():
+        for seconds in range(1, 12):
+            coloop.sleep(1)
+            clock.skip_to(clock.now() + seconds)
+
+    def watch():
+        with coloop.Group() as group:
+            group.go(stand_still)
+            return opened.shell.watch.watch(11.0)
+
+    return opened.shell.bridge.call(watch)
+
+
+def test_a_machine_that_stands_still_does_not_make_a_leak_come_to_rest(far_prompt):
+    far_prompt.type("cache = []")
+    far_prompt.type(
+        "def leaky():\n    while True:\n        cache.append(bytearray(4096)); sleep(0.1)\n\ngo leaky()"
+    )
+    seen = far_prompt.do(while_the_machine_stands_still)
+    assert seen.looks[-1].at_s - seen.looks[0].at_s > 60
+    assert [look.lived_s for look in seen.looks] == pytest.approx(range(12))
+    assert seen.judged()[0].verdict == "LEAK"
+
+
+def test_what_remembers_the_dead_is_not_suspected_of_keeping_them(far_prompt):
+    far_prompt.type("def traffic():\n    while True:\n        go(len, ''); sleep(0.1)\n\ngo traffic()")
+    seen = far_prompt.do(watched)
+    assert max(line.finished for line in seen.looks[-1].sites.values()) > 90
+    assert not [suspect for suspect in seen.suspects if suspect.kind == "deque"]
 
 
 def test_the_shells_own_is_left_out(at_prompt):
