@@ -44,6 +44,7 @@ class NcOptions:
         silence_s: leave when nothing has come from the peer for so long; None waits for ever.
         ascii_only: show nothing but ASCII.
         took_s: how long it took to connect.
+        tls: the version of TLS; empty without.
         lines_per_s: show no more lines than that in a second; None shows all.
     """
 
@@ -52,6 +53,7 @@ class NcOptions:
     silence_s: float | None = None
     ascii_only: bool = False
     took_s: float = 0.0
+    tls: str = ""
     lines_per_s: int | None = MAX_LINES_PER_S
 
 
@@ -135,7 +137,11 @@ class Conversation:
     def close_half(self) -> str:
         """Our half is closed now; returns the line that says so."""
         self.half_closed = True
-        return ". sent FIN, still reading (peer may answer)"
+        if not self.options.tls:
+            return ". sent FIN, still reading (peer may answer)"
+        if self.options.tls == "TLSv1.3":
+            return ". sent close_notify, still reading (peer may answer, but many close then)"
+        return f". sent close_notify, still reading (but {self.options.tls} has the peer close then)"
 
     def peer_closed(self) -> list[str]:
         """The peer has closed its half; returns the last lines of the session."""

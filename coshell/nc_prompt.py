@@ -56,9 +56,14 @@ class Session:
 
     def _listen(self) -> None:
         try:
-            listen_to(self.socket, self.conversation, self.show)
+            listen_to(self.socket, self.conversation, self._show_in_turn)
         finally:
             self.prompt.close()
+
+    def _show_in_turn(self, line: str) -> None:
+        """Show a line and let others run: 200 lines on a slow terminal take longer than a Ctrl-C should."""
+        self.show(line)
+        coloop.yield_now()
 
     def _talk(self, listener: coloop.Coroutine) -> None:
         while (answer := self._read()) is not Gesture.LEAVE:

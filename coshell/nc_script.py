@@ -18,7 +18,7 @@ from .text import plural, printable_bytes
 from .values import Bytes, Duration
 
 if TYPE_CHECKING:
-    from coloop import Socket
+    from coloop import Socket, TlsPicture
 
 READ_BYTES: Final = 65536
 KEPT_BYTES: Final = 1 << 20  # of what the peer has sent
@@ -60,12 +60,16 @@ class Exchange:
         received: bytes received.
         took: from the first byte to the end.
         data: the first `KEPT_BYTES` of what was received.
+        tls: what was agreed on with the peer; None without TLS.
+        listened: whether it was the peer who connected.
     """
 
     sent: Bytes
     received: Bytes
     took: Duration
     data: bytes
+    tls: TlsPicture | None = None
+    listened: bool = False
 
 
 def play(socket: Socket, script: Script, now: Callable[[], float]) -> Exchange:
@@ -91,6 +95,8 @@ def play(socket: Socket, script: Script, now: Callable[[], float]) -> Exchange:
         received=Bytes(ear.received_bytes),
         took=Duration(now() - began_s),
         data=bytes(ear.kept),
+        tls=socket.tls,
+        listened=socket.role == "server",
     )
 
 

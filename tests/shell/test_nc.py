@@ -74,6 +74,17 @@ def test_after_our_half_is_closed_nothing_more_can_be_typed(conversation: Conver
         conversation.typed("more")
 
 
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("TLSv1.3", ". sent close_notify, still reading (peer may answer, but many close then)"),
+        ("TLSv1.2", ". sent close_notify, still reading (but TLSv1.2 has the peer close then)"),
+    ],
+)
+def test_over_tls_no_fin_is_sent_but_a_close_notify(clock: Clock, version: str, said: str) -> None:
+    assert Conversation(NcOptions(tls=version), clock).close_half() == said
+
+
 # -- what is shown -----------------------------------------------------------------------------------
 
 
