@@ -43,13 +43,18 @@ class Faults:
         """Whether there is any."""
         return self != Faults()
 
+    def echo(self, connection: Socket) -> None:
+        """Handle a connection as badly as they want it."""
+        _Echo(connection, self).run()
+
 
 def echo_handler(faults: Faults) -> Callable[[Socket], None]:
-    """What handles a connection: it sends back what it receives, as well as the faults allow."""
-    return (lambda connection: _Echo(connection, faults).run()) if faults else _echo
+    """What handles a connection: it sends back what it receives, as well as the faults allow; can be pickled."""
+    return faults.echo if faults else echo
 
 
-def _echo(connection: Socket) -> None:
+def echo(connection: Socket) -> None:
+    """Send back what comes, until nothing more does."""
     while data := connection.recv():
         connection.sendall(data)
 

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import coloop
-from coloop import Server, Socket, SocketPicture
+from coloop import Server, Socket, SocketPicture, TlsPicture
 from coshell.command import Arg, Command, CommandError, UsageError
 from coshell.commands.ends import as_bytes, endpoint_of, in_one_line, name_of, open_connection, socket_of
-from coshell.connections import COLUMNS, Connection, connections, remarks
-from coshell.echoing import Faults, echo_handler
+from coshell.connections import COLUMNS, Connection, connections, connections_in, remarks
 from coshell.lines import is_name
+from coshell.listening import ADDRESS, PUBLIC, checked_address
 from coshell.listing import Listing, lines_of, listing
 from coshell.reach import is_local
 from coshell.showing import shown
 from coshell.text import plural, printable
+from coshell.tls_options import CONNECT_TLS, SERVE_TLS, TRY_TLS, certificate, in_words, trust
 from coshell.values import Bytes, Duration
 
 if TYPE_CHECKING:
+    from coshell.certificate import Certificate
     from coshell.shell import Shell
 
 RECV_BYTES: Final = 65536
@@ -37,25 +39,17 @@ class Serving:
         address: where it listens, with the real port.
         coroutine: the number of the coroutine that accepts.
         public: whether other machines can reach it.
+        workers: how many processes serve; 0 for this one.
     """
 
     name: str
     address: str
     coroutine: int
     public: bool
+    workers: int = 0
 
 
-def echo(shell: Shell, address: Any, as_: str | None, public: bool, **faults: Any) -> Serving:
-    """Start a server that sends back whatever it receives, as well as the faults allow."""
-    for name, value in faults.items():
-        if value is not None and value <= 0:
-            raise UsageError(f"echo: --{name.replace('_', '-')} must be more than 0, not {value}")
-    delay_s = faults.pop("delay") or 0.0
-    chosen = Faults(delay_s, **{name: value or 0 for name, value in faults.items()})
-    return _serve(shell, "echo", address, echo_handler(chosen), as_, public)
-
-
-def serve(shell: Shell, address: Any, handler: Any, as_: str | None, public: bool) -> Serving:
+def serve(shell: Shell, address: Any, handler: Any, as_: str | None, public: bool, **files: Any) -> Serving:
     """Start a server whose connections are handled by a function of the user's."""
     function = shell.evaluate(handler) if isinstance(handler, str) else handler
     if not callable(function):
@@ -63,39 +57,66 @@ def serve(shell: Shell, address: Any, handler: Any, as_: str | None, public: boo
             f"serve: {handler!r} is no function of one connection but a {type(function).__name__}"
         )
     name = getattr(function, "__name__", "server")
-    return _serve(shell, name if is_name(name) else "server", address, function, as_, public)
+    kind = name if is_name(name) else "server"
+    return start_server(shell, kind, address, function, as_, public, tls=certificate("serve", **files))
 
 
-def _serve(
-    shell: Shell, kind: str, address: Any, handler: Callable[[Socket], Any], bound: str | None, public: bool
+def start_server(
+    shell: Shell,
+    kind: str,
+    address: Any,
+    handler: Callable[[Socket], Any],
+    bound: str | None,
+    public: bool,
+    *,
+    asked: str | None = None,
+    tls: Certificate | None = None,
 ) -> Serving:
-    text = _checked(address, public)
-    with in_one_line():
-        listener = coloop.listen(text)
+    """Serve an address by a handler; while a file is run again, give that to the server that does so already.
+
+    Args:
+        shell: where.
+        kind: what it is called, with a number.
+        address: where to listen.
+        handler: of one connection.
+        bound: a name for it that the user has chosen.
+        public: whether other machines may connect.
+        asked: the address as the user gave it; as above by default.
+        tls: what it shows, if it is to be served over TLS.
+
+    Raises:
+        CommandError: it cannot be had.
+    """
+    text = checked_address(address, public)
+    asked = str(text) if asked is None else asked
+    known = shell.things.claim(asked, Server) if shell.rerunning else None
+    context = None if tls is None else tls.context()
+    if known is not None:
+        name, server = known.name, known.value
+        with in_one_line():
+            server.renew_tls(context)
+        server.handler = handler
+    else:
         name = shell.things.next_name(kind)
-        server = coloop.serve(listener, handler, name=name)
-    shell.things.add(kind, server)
-    acceptor = next((coroutine for coroutine in shell.living() if coroutine.name == name), None)
-    if acceptor is not None:
-        listener.owner = acceptor.id
+        with in_one_line():
+            server = coloop.serve(text, handler, name=name, tls=context)
+        shell.things.add(kind, server, asked)
     if bound is not None:
         shell.bind(bound, server)
-    return Serving(name, str(server.address), listener.owner, not is_local(str(server.address)))
+    return serving_of(shell, name, server)
 
 
-def _checked(address: Any, public: bool) -> Any:
-    """The address, if it may be listened on: a toy must not be open to everybody by accident."""
-    given = ":".join(map(str, address)) if isinstance(address, tuple) else str(address)
-    if ":" in given and not (public or is_local(given)):
-        raise CommandError(f"other machines could connect to {given}: give --public if that is what you want")
-    return address
+def serving_of(shell: Shell, name: str, server: Any) -> Serving:
+    """What is told of a server that runs."""
+    acceptor = next((coroutine.id for coroutine in shell.living() if coroutine.name == server.name), 0)
+    return Serving(name, str(server.address), acceptor, not is_local(str(server.address)))
 
 
-def _serving_lines(value: Serving, _: int) -> list[str]:
+def serving_lines(value: Serving, _: int) -> list[str]:
+    """A server as it is shown."""
     warning = "; open to other machines" if value.public else ""
-    return [
-        printable(f"ok  {value.name} listening on {value.address}  (co#{value.coroutine}){warning}", keep="")
-    ]
+    who = plural(value.workers, "worker") if value.workers else f"co#{value.coroutine}"
+    return [printable(f"ok  {value.name} listening on {value.address}  ({who}){warning}", keep="")]
 
 
 # -- clients ---------------------------------------------------------------------------------------
@@ -110,25 +131,28 @@ class Connected:
         local: our address.
         peer: the other side's.
         took: how long it took.
+        tls: what was agreed on with the peer; None without TLS.
     """
 
     name: str
     local: str
     peer: str
     took: Duration
+    tls: TlsPicture | None = None
 
 
-def connect(shell: Shell, address: Any, as_: str | None, timeout: float | None) -> Connected:
+def connect(shell: Shell, address: Any, as_: str | None, timeout: float | None, **terms: Any) -> Connected:
     """Open a connection, and give it a name."""
-    socket, took_s = open_connection(shell, address, timeout)
+    socket, took_s = open_connection(shell, address, timeout, trust("connect", **terms))
     name = shell.things.add("client", socket).name
     if as_ is not None:
         shell.bind(as_, socket)
-    return Connected(as_ or name, str(socket.local), str(socket.peer), Duration(took_s))
+    return Connected(as_ or name, str(socket.local), str(socket.peer), Duration(took_s), socket.tls)
 
 
 def _connected_lines(value: Connected, _: int) -> list[str]:
-    return [printable(f"ok  {value.name} connected {value.local} -> {value.peer} in {value.took}", keep="")]
+    line = printable(f"ok  {value.name} connected {value.local} -> {value.peer} in {value.took}", keep="")
+    return [line if value.tls is None else f"{line}  ({in_words(value.tls)})"]
 
 
 @dataclass(frozen=True)
@@ -186,7 +210,7 @@ def shutdown(shell: Shell, socket: Any, how: Any) -> Ended:
     with in_one_line():
         found.shutdown(how)
     said = {
-        "write": "sent FIN, and can still receive",
+        "write": f"sent {'FIN' if found.tls is None else 'close_notify'}, and can still receive",
         "read": "receives no more",
         "both": "ended both directions",
     }
@@ -204,7 +228,7 @@ def close(shell: Shell, name: tuple[Any, ...], linger: float | None, reset: bool
 
 def _close(shell: Shell, end: Any, linger_s: float | None) -> Ended:
     name = name_of(shell, end)
-    if isinstance(end, Server):
+    if hasattr(end, "stop"):
         return Ended(name, _stop(shell, end, linger_s))
     if end.closed:
         return Ended(name, "was closed already")
@@ -217,15 +241,15 @@ def _close(shell: Shell, end: Any, linger_s: float | None) -> Ended:
     return Ended(name, f"closed, {'all' if acknowledged else 'not all'} acknowledged by the peer")
 
 
-def _stop(shell: Shell, server: Server, drain_s: float | None) -> str:
+def _stop(shell: Shell, server: Any, drain_s: float | None) -> str:
     if server.state == "stopped":
         return "was stopped already"
-    count = len(server.connections)
+    connections = len(getattr(server, "connections", ()))
     drained = server.stop(drain=drain_s or 0.0)
     shell.things.remove(server)
-    if not count:
+    if not connections:
         return "stopped"
-    return f"stopped, {plural(count, 'connection')} {'ended' if drained else 'cut off'}"
+    return f"stopped, {plural(connections, 'connection')} {'ended' if drained else 'cut off'}"
 
 
 def _ended_line(value: Ended) -> str:
@@ -239,14 +263,17 @@ def _ended_lines(value: Ended | Listing[Ended], _: int) -> list[str]:
 # -- conns -----------------------------------------------------------------------------------------
 
 
-def conns(shell: Shell) -> Listing[Connection]:
-    """The open sockets and listeners."""
+def conns(shell: Shell, all: bool) -> Listing[Connection]:  # noqa: A002 - the option's name
+    """The open sockets and listeners; with `all` those too that the shell itself has opened to its workers."""
+    processes = shell.plugins.processes()
+    elsewhere = [each for process in processes for each in connections_in(process)]
     snapshot = shell.snapshot(0)
     if not snapshot.responsive:
-        return listing(
-            shell, [], footer=["the scheduler does not answer: sockets cannot be looked at now (ps)"]
-        )
-    found = connections(snapshot.sockets, _names_by_number(shell, snapshot.sockets))
+        why = "the scheduler does not answer: sockets cannot be looked at now (ps)"
+        return listing(shell, elsewhere, COLUMNS, [*remarks(elsewhere), why])
+    own = set() if all else {line for process in processes for line in process.lines}
+    sockets = [picture for picture in snapshot.sockets if picture.id not in own]
+    found = connections(sockets, _names_by_number(shell, sockets)) + elsewhere
     return listing(shell, found, COLUMNS, remarks(found))
 
 
@@ -261,12 +288,8 @@ def _names_by_number(shell: Shell, sockets: Iterable[SocketPicture]) -> dict[int
 
 # -- the table -------------------------------------------------------------------------------------
 
-_ADDRESS: Final = Arg(
-    "address", "host:port, :port, [::1]:port or unix:/path; port 0 takes a free one", "address"
-)
 _PEER: Final = Arg("address", "host:port, :port, [::1]:port, unix:/path, or the name of a server", "address")
-_AS: Final = Arg("--as", "a Python name for it", "name")
-_PUBLIC: Final = Arg("--public", "let other machines connect", "flag")
+AS: Final = Arg("--as", "a Python name for it", "name")
 _SOCKET: Final = Arg("socket", "a name, or a number from conns", "socket")
 _TIMEOUT: Final = Arg("--timeout", "wait at most so long", "duration")
 _SHOUT: Final = """\
@@ -279,58 +302,37 @@ _TALK: Final = "echo :0 --as e\nconnect e as c"
 
 COMMANDS: Final = (
     Command(
-        "echo",
-        "start a server that sends back what it receives",
-        echo,
-        (
-            _ADDRESS,
-            _AS,
-            _PUBLIC,
-            Arg("--delay", "each answer waits so long", "duration"),
-            Arg("--chunk", "answers go out in pieces of so many bytes", "size"),
-            Arg("--drop", "each so-manieth piece that comes gets no answer", "int"),
-            Arg("--corrupt", "each so-manieth comes back with a bit turned over", "int"),
-            Arg("--reset-after", "tear the connection down behind so many bytes", "size"),
-            Arg(
-                "--half-close-after",
-                "send the end behind so many bytes, and only receive from then on",
-                "size",
-            ),
-            Arg("--slow-read", "read so many bytes a second", "size"),
-        ),
-        (
-            "echo :0",
-            'echo :0 --as e\nnc e --send "hi\\n" --expect hi',
-            'echo :0 --as e --corrupt 1\nnc e --send "hi\\n" --expect ii',
-            'echo :0 --as e --chunk 1 --delay 10ms\nnc e --send "hi\\n" --expect hi',
-        ),
-        show=_serving_lines,
-        details=(
-            "Its coroutines are called echo#1 for the one that accepts, and echo#1/c1, echo#1/c2 ... for connections."
-            " The options from --delay on are faults, to try clients against. They are counted and not drawn: ends"
-            " come at the same byte each time, the others at the same piece, as the network delivers them."
-        ),
-    ),
-    Command(
         "serve",
         "start a server whose connections are handled by a function",
         serve,
-        (_ADDRESS, Arg("handler", "a function of one connection, or {an expression}", "value"), _AS, _PUBLIC),
+        (
+            ADDRESS,
+            Arg("handler", "a function of one connection, or {an expression}", "value"),
+            AS,
+            PUBLIC,
+            *SERVE_TLS,
+        ),
         (
             _SHOUT,
             "serve :0 {lambda conn: conn.sendall(b'bye')} --as s\nnc s --expect bye",
         ),
-        show=_serving_lines,
-        details="Each connection has a coroutine of its own, and is closed when the function returns.",
+        show=serving_lines,
+        details=(
+            "Each connection has a coroutine of its own, and is closed when the function returns. " + TRY_TLS
+        ),
     ),
     Command(
         "connect",
         "open a connection, and give it a name",
         connect,
-        (_PEER, _AS, _TIMEOUT),
+        (_PEER, AS, _TIMEOUT, *CONNECT_TLS),
         (f'{_TALK}\nsend c "hi\\n"\nrecv c',),
         show=_connected_lines,
-        details="`connect e as c` is `connect e --as c`. The called form, connect(...), is coloop's and returns the socket.",
+        details=(
+            "`connect e as c` is `connect e --as c`. The called form, connect(...), is coloop's and returns the socket."
+            " With --tls the server's certificate must be for the host of the address, and from an authority that"
+            " this machine trusts, or --ca FILE."
+        ),
     ),
     Command(
         "send",
@@ -384,7 +386,7 @@ COMMANDS: Final = (
         "conns",
         "list sockets and listeners, as we see them and as the kernel does",
         conns,
-        (),
+        (Arg("--all", "those too by which the shell talks to its worker processes", "flag"),),
         (f"{_TALK}\nconns",),
         lane="any",
         show=lines_of,

@@ -117,3 +117,14 @@ def test_it_can_read_slowly() -> None:
         assert current_scheduler().clock.now() - begin == pytest.approx(10)
 
     with_echo(test, slow_read=1000)
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(delay_s=1.0)])
+def test_its_connections_are_born_in_it(faults: Faults) -> None:
+    def main() -> str:
+        with serve("127.0.0.1:0", echo_handler(faults), name="e") as server, connect(server.address):
+            wait_until_idle()
+            pictures = current_scheduler().snapshot().coroutines
+            return next(picture.spawned_at for picture in pictures if picture.name == "e/c1")
+
+    assert run(main).partition(":")[0] == "echoing.py"

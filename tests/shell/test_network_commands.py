@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from coshell.commands import netcat, network
 from coshell.nc import NcOptions
+from tests.shell.pictures import coroutine, process, socket
 from tests.shell.sessions import Session, check_example, check_json, each_example, hogged_session, session
 
 
@@ -205,6 +208,51 @@ def test_conns_as_json_has_an_object_for_each(talking: Session) -> None:
     assert set(records[0]) >= {"id", "fd", "local", "peer", "state", "kernel", "unread", "unsent", "owner"}
 
 
+def test_conns_shows_what_other_processes_have(talking: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = process("web/w1", coroutine(3, "web/\x1b[2J"))
+    monkeypatch.setattr(talking.shell.plugins, "processes", lambda: [worker])
+    assert [str(each.id) for each in talking.value("conns")][3:] == ["web/w1:1", "web/w1:2"]
+    lines = talking.type("conns")
+    assert lines[5].split()[:2] == ["web/w1:2", r"web/\x1b[2J"]
+    assert lines[6].startswith(r"! web/\x1b[2J (web/w1:2): the peer has closed its half")
+    records = [json.loads(line) for line in talking.type("conns --json")]
+    assert [(one["id"], one["process"], one["pid"]) for one in records[2:]] == [
+        (records[2]["id"], None, None),
+        (1, "web/w1", 77),
+        (2, "web/w1", 77),
+    ]
+
+
+def test_conns_leaves_out_what_only_leads_to_other_processes(
+    talking: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = [one.id for one in talking.value("conns")]
+    worker = process("web/w1", sockets=(), lines=(ours[1],))
+    monkeypatch.setattr(talking.shell.plugins, "processes", lambda: [worker])
+    assert [one.id for one in talking.value("conns")] == [ours[0], *ours[2:]]
+    assert [one.id for one in talking.value("conns --all")] == ours
+
+
+@pytest.mark.parametrize("line", ["close web/w1:2", "recv web/w1:2", "co.close(co.conns()[-1].id)"])
+def test_what_another_process_has_can_only_be_looked_at(
+    talking: Session, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    ours = talking.value("conns")[0].id
+    there = process("web/w1", sockets=(socket("client", "a:1", id=ours),))
+    monkeypatch.setattr(talking.shell.plugins, "processes", lambda: [there])
+    why = talking.refused(line.replace(":2", f":{ours}"))
+    assert f"web/w1:{ours} belongs to another process: from here it can be looked at only (conns)" in why
+
+
+def test_conns_shows_what_other_processes_have_while_somebody_lets_nobody_run(
+    hogged: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hogged.shell.plugins, "processes", lambda: [process("web/w1", sockets=())])
+    assert hogged.type("conns") == ["the scheduler does not answer: sockets cannot be looked at now (ps)"]
+    monkeypatch.setattr(hogged.shell.plugins, "processes", lambda: [process("web/w1")])
+    assert [str(each.id) for each in hogged.value("conns")] == ["web/w1:1", "web/w1:2"]
+
+
 def test_conns_says_so_while_somebody_lets_nobody_run() -> None:
     with hogged_session() as hogged:
         assert hogged.type("conns") == ["the scheduler does not answer: sockets cannot be looked at now (ps)"]
@@ -267,3 +315,42 @@ def test_at_a_keyboard_the_terminal_holds_the_session(at_prompt: Session) -> Non
     assert peer == at_prompt.shell.names["e"].address
     assert (options.label, options.crlf, options.silence_s) == ("nc#1", True, 30.0)
     assert [each.role for each in at_prompt.value("conns")] == ["listener"]
+
+
+def test_whether_somebody_listens_can_be_asked(at_prompt: Session) -> None:
+    at_prompt.type("echo :0 --as e")
+    (line,) = at_prompt.type("nc -z e")
+    assert re.fullmatch(r"ok  127\.0\.0\.1:\d+ listens: connected in \S+", line)
+    port = at_prompt.value("e.address.port")
+    at_prompt.type("e.stop()")
+    assert "refused" in at_prompt.refused(f"nc -z :{port}")
+
+
+def test_a_path_and_a_datagram_can_be_asked_for_by_a_letter(at_prompt: Session, tmp_path: Path) -> None:
+    at_prompt.type(f"echo unix:{tmp_path}/s --as local\necho :0 --udp --as e")
+    assert at_prompt.value(f"nc -U {tmp_path}/s --send hi --expect hi").data == b"hi"
+    port = at_prompt.value("e.address.port")
+    assert at_prompt.value(f"nc -u :{port} --send hi --expect hi").data == b"hi"
+    assert at_prompt.value("nc -u e --send hi --expect hi").data == b"hi"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (
+            "nc -u -U :1",
+            "nc: --udp is for hosts, and --unix for paths: give one of them; unixgram:/path is both",
+        ),
+        (
+            "nc -z :1 --send a",
+            "nc: --zero says and hears nothing: leave out --send, --expect, --many and --listen",
+        ),
+        ("nc -z -u :1", "nc: --zero cannot tell of datagrams, which nobody answers for: --send something"),
+        (
+            "nc -l -u :0 --send a",
+            "udp:127.0.0.1:0 has no connections to listen for: use bind('udp:127.0.0.1:0')",
+        ),
+    ],
+)
+def test_letters_that_do_not_go_together_are_refused(at_prompt: Session, line: str, why: str) -> None:
+    assert at_prompt.refused(line) == why
