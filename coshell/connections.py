@@ -8,11 +8,12 @@ by side, and where they differ it is said.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from coloop import SocketPicture
 
+from .processes import Number, ProcessPicture
 from .render import Column
 from .text import printable
 from .values import Bytes, Duration
@@ -41,6 +42,8 @@ class Connection:
         owner: the coroutine that it belongs to.
         age: since it was opened.
         fd: the descriptor.
+        process: the other process that has it, `web/w1`; None for those of this one.
+        pid: of that process.
     """
 
     id: int
@@ -59,6 +62,8 @@ class Connection:
     owner: int
     age: Duration
     fd: int
+    process: str | None = None
+    pid: int | None = None
 
     @property
     def disagreement(self) -> str | None:
@@ -100,6 +105,20 @@ def connections(sockets: Iterable[SocketPicture], names: Mapping[int, str]) -> l
         names: what they are called, by number.
     """
     return [_connection(picture, names.get(picture.id, "")) for picture in sockets]
+
+
+def connections_in(process: ProcessPicture) -> list[Connection]:
+    """The same for another process, as it has told last."""
+    owners = {picture.id: picture.name for picture in process.coroutines}
+    return [
+        replace(
+            _connection(picture, owners.get(picture.owner, "")),
+            id=Number.of(picture.id, process.name),
+            process=process.name,
+            pid=process.pid,
+        )
+        for picture in process.sockets
+    ]
 
 
 def _connection(picture: SocketPicture, name: str) -> Connection:

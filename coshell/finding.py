@@ -15,6 +15,7 @@ from coloop import Coroutine, Scheduler
 from .command import CommandError
 from .command_error import did_you_mean
 from .namespace import Bound
+from .processes import Number
 from .things import Things
 
 MAX_LISTED: Final = 8
@@ -51,6 +52,10 @@ def coroutine(scheduler: Scheduler, names: Mapping[str, Any], ref: Coroutine | i
     bound = names.get(text)
     if isinstance(bound, Coroutine):
         return bound
+    if Number.parse(text) is not None:
+        raise CommandError(
+            f"{text} runs in another process: from here where, show, cancel and kill reach it, and nothing else"
+        )
     hint = did_you_mean(text, [one.name for one in alive]) or " (ps lists them)"
     raise CommandError(f"no coroutine {text!r}{hint}")
 
@@ -103,6 +108,10 @@ class Finder:
         value = self._named(ref) if isinstance(ref, str) else ref
         if value is not None and fits(value):
             return value
+        if Number.parse(ref) is not None:
+            raise CommandError(
+                f"{ref} belongs to another process: from here it can be looked at only (conns)"
+            )
         if value is not None:
             raise CommandError(f"{ref!r} is no {what} but a {type(value).__name__}")
         candidates = [name for name in (*self.bound, *self.things) if fits(self._named(name))]

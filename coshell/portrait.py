@@ -14,12 +14,13 @@ import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from coloop import CoroutinePicture, Snapshot, SocketPicture
+from coloop import CoroutinePicture, SocketPicture
 
 from .bridge import SHELL
 from .lints import Finding
+from .processes import Number, known_as
 from .roster import StackSize
 from .text import plural, printable
 from .values import Bytes, Count, Duration
@@ -29,6 +30,30 @@ _TYPED: Final = re.compile(r"(<[^>]+>):(\d+) ")
 _SHELL: Final = f"{Path(__file__).parent}/"
 _COMMANDS: Final = f"{_SHELL}commands/"
 MAX_CHILDREN_NAMED: Final = 10
+
+
+class Surroundings(Protocol):
+    """What must be known around a coroutine: a `Snapshot` tells it of ours, a `Sight` of those elsewhere."""
+
+    @property
+    def coroutines(self) -> tuple[CoroutinePicture, ...]:
+        """The living, at least itself and those who started it."""
+
+    @property
+    def dead(self) -> tuple[CoroutinePicture, ...]:
+        """The dead that are remembered."""
+
+    @property
+    def sockets(self) -> tuple[SocketPicture, ...]:
+        """The open sockets, at least those that it has to do with."""
+
+    @property
+    def responsive(self) -> bool:
+        """Whether the scheduler has answered."""
+
+    @property
+    def hog(self) -> CoroutinePicture | None:
+        """Who lets nobody run."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +93,7 @@ class Standing:
         chain: who started it, who started that one, and so on.
         stack: its calls, the outermost first.
         note: why there is no stack, if there is none.
+        process: the other process in which it lives, `web/w1`; None for those of this one.
     """
 
     id: int
@@ -77,6 +103,7 @@ class Standing:
     chain: tuple[Ancestor, ...]
     stack: tuple[Place, ...]
     note: str = ""
+    process: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +166,7 @@ def place_of(line: str) -> Place:
     return Place(line, linecache.getline(found[1], int(found[2])).strip() if found else "")
 
 
-def standing(picture: CoroutinePicture, snapshot: Snapshot, stack: Sequence[Place] | None) -> Standing:
+def standing(picture: CoroutinePicture, snapshot: Surroundings, stack: Sequence[Place] | None) -> Standing:
     """Put together what is known of where a coroutine stands.
 
     Args:
@@ -155,6 +182,7 @@ def standing(picture: CoroutinePicture, snapshot: Snapshot, stack: Sequence[Plac
         chain=tuple(_chain(picture, snapshot)),
         stack=tuple(stack or ()),
         note="" if stack else _why_no_stack(picture, snapshot),
+        process=getattr(picture.id, "process", None),
     )
 
 
@@ -166,16 +194,17 @@ def _doing(picture: CoroutinePicture) -> str:
     return f"waiting on {picture.waiting_on}" if picture.waiting_on else picture.state
 
 
-def _why_no_stack(picture: CoroutinePicture, snapshot: Snapshot) -> str:
+def _why_no_stack(picture: CoroutinePicture, snapshot: Surroundings) -> str:
     if picture.outcome is not None:
-        return f"it has ended, and its stack with it{f' (err {picture.id})' if picture.state == 'failed' else ''}"
+        traceback_too = picture.state == "failed" and not isinstance(picture.id, Number)
+        return f"it has ended, and its stack with it{f' (err {picture.id})' if traceback_too else ''}"
     if not snapshot.responsive:
         hog = snapshot.hog
-        return f"its stack cannot be read while {f'co#{hog.id} hogs the scheduler' if hog else 'the scheduler is busy'}"
+        return f"its stack cannot be read while {f'{known_as(hog.id)} hogs the scheduler' if hog else 'the scheduler is busy'}"
     return "no code of the user's is on its stack"
 
 
-def _chain(picture: CoroutinePicture, snapshot: Snapshot) -> Iterable[Ancestor]:
+def _chain(picture: CoroutinePicture, snapshot: Surroundings) -> Iterable[Ancestor]:
     living = {known.id: known for known in snapshot.coroutines}
     known_ones = {known.id: known for known in snapshot.dead} | living
     for _ in range(MAX_ANCESTORS):
@@ -191,7 +220,7 @@ def _chain(picture: CoroutinePicture, snapshot: Snapshot) -> Iterable[Ancestor]:
 
 def portrait(
     picture: CoroutinePicture,
-    snapshot: Snapshot,
+    snapshot: Surroundings,
     stack: Sequence[Place] | None,
     children: Sequence[int],
     warnings: Sequence[Finding],
@@ -254,7 +283,7 @@ def standing_lines(shown: Standing) -> list[str]:
 
 
 def _head(id: int, name: str, doing: str) -> str:  # noqa: A002 - the contract's name
-    return printable(f"co#{id} {name}: {doing}", keep="")
+    return printable(f"{known_as(id)} {name}: {doing}", keep="")
 
 
 def _stack_lines(shown: Standing) -> list[str]:
@@ -269,7 +298,7 @@ def _birth_line(ancestor: Ancestor) -> str:
         return printable(f"  started at {ancestor.at}", keep="")
     name = f" {ancestor.name}" if ancestor.name else ""
     ended = "" if ancestor.living else " (ended)"
-    return printable(f"  started by co#{ancestor.id}{name}{ended} at {ancestor.at}", keep="")
+    return printable(f"  started by {known_as(ancestor.id)}{name}{ended} at {ancestor.at}", keep="")
 
 
 def portrait_lines(shown: Portrait) -> list[str]:
@@ -300,6 +329,6 @@ def _stack_fact(shown: Portrait) -> str:
 
 
 def _children_fact(children: Sequence[int]) -> str:
-    named = " ".join(f"co#{child}" for child in children[:MAX_CHILDREN_NAMED])
+    named = " ".join(known_as(child) for child in children[:MAX_CHILDREN_NAMED])
     more = len(children) - MAX_CHILDREN_NAMED
     return f"{named} and {more:,} more" if more > 0 else named

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from coloop import CoroutinePicture, Snapshot
 
 from .lints import Finding
+from .processes import Number, ProcessPicture, Worker
 from .reach import is_local
 from .render import Column, sparkline
 from .text import cut, plural, printable
@@ -105,6 +106,8 @@ class Row:
         parent: who started it.
         spawned_at: where.
         outcome: how it ended; None while it lives.
+        process: the other process in which it runs, `web/w1`; None for those of this one.
+        pid: of that process.
         heap_trend: its heap in the last samples, in bytes, oldest first; None before there are two.
         depth: how many ancestors stand above it in a tree; 0 elsewhere.
     """
@@ -125,6 +128,8 @@ class Row:
     parent: int | None
     spawned_at: str
     outcome: str | None
+    process: str | None = None
+    pid: int | None = None
     heap_trend: Trend | None = None
     depth: int = 0
 
@@ -188,6 +193,7 @@ class Look:
         findings: what the lints say.
         columns: what plugins add.
         heap_trends: heaps in the last samples, by coroutine id, as far as known.
+        processes: what other processes have told.
     """
 
     snapshot: Snapshot
@@ -195,6 +201,7 @@ class Look:
     findings: Sequence[Finding] = ()
     columns: Sequence[PsColumn] = ()
     heap_trends: Mapping[int, Trend] = field(default_factory=dict)
+    processes: Sequence[ProcessPicture] = ()
 
 
 def rows(look: Look, *, all_dead: bool = False) -> list[Row]:
@@ -212,6 +219,21 @@ def rows(look: Look, *, all_dead: bool = False) -> list[Row]:
             **{key_of(column.header): column.value(picture) for column in look.columns},
         )
         for picture in (*look.snapshot.coroutines, *dead)
+    ]
+
+
+def rows_elsewhere(look: Look) -> list[Row]:
+    """Those in other processes; what only we could know of our own is not known of them."""
+    make = _row_type(tuple(column.header for column in look.columns))
+    return [
+        make(
+            **_measures(picture, None) | {"id": Number.of(picture.id, process.name)},
+            process=process.name,
+            pid=process.pid,
+            warn=(),
+        )
+        for process in look.processes
+        for picture in process.coroutines
     ]
 
 
@@ -270,7 +292,9 @@ def filled(attribute: str, shown: Sequence[object]) -> bool:
 # -- what stands below -----------------------------------------------------------------------------
 
 
-def footer(look: Look, *, shown: int, matched: int, dead_told: bool = True) -> list[str]:
+def footer(
+    look: Look, *, shown: int, matched: int, dead_told: bool = True, elsewhere_shown: bool = False
+) -> list[str]:
     """The lines below the table.
 
     Args:
@@ -278,10 +302,12 @@ def footer(look: Look, *, shown: int, matched: int, dead_told: bool = True) -> l
         shown: how many rows there are.
         matched: how many there would be if none was cut off.
         dead_told: whether it must be told of the lately dead that have no row.
+        elsewhere_shown: whether those in other processes have rows.
     """
     snapshot = look.snapshot
     hidden_dead = len(recent_dead(snapshot.dead)) - DEAD_SHOWN if dead_told else 0
     lines = [*_light(snapshot), *_cut(matched, shown, hidden_dead), _totals(snapshot)]
+    lines += _elsewhere(look.processes, shown=elsewhere_shown)
     return [*lines, *_open_to_others(snapshot), *_told(look.findings)]
 
 
@@ -320,6 +346,16 @@ def _totals(snapshot: Snapshot) -> str:
     attributed, traced = Bytes(snapshot.heap_bytes), Bytes(snapshot.traced_bytes)
     mark = "" if snapshot.exact else APPROXIMATE
     return f"{line}; heap attributed {mark}{attributed} of {traced}"
+
+
+def _elsewhere(processes: Sequence[ProcessPicture], *, shown: bool) -> list[str]:
+    if shown:
+        return [str(Worker.of(process)) for process in processes]
+    if not processes:
+        return []
+    live = sum(process.live for process in processes)
+    are = f"{len(processes)} other processes" if len(processes) > 1 else "another process"
+    return [f"and {plural(live, 'coroutine')} in {are}: ps --all"]
 
 
 def _open_to_others(snapshot: Snapshot) -> list[str]:

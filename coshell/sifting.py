@@ -171,14 +171,15 @@ def states_of(states: Iterable[str]) -> str:
 def tree(chosen: Iterable[Row]) -> list[Row]:
     """Children below those who started them; whose parent is not there stands at the left."""
     chosen = list(chosen)
-    present = {row.id for row in chosen}
-    children: dict[int | None, list[Row]] = defaultdict(list)
+    present = {(row.process, row.id) for row in chosen}
+    children: dict[tuple[str | None, int] | None, list[Row]] = defaultdict(list)
     for row in chosen:
-        children[row.parent if row.parent in present else None].append(row)
+        parent = None if row.parent is None else (row.process, row.parent)
+        children[parent if parent in present else None].append(row)
     arranged: list[Row] = []
     waiting = [(row, 0) for row in reversed(children[None])]
     while waiting:  # no recursion: a chain may be as long as there are coroutines
         row, depth = waiting.pop()
         arranged.append(replace(row, depth=depth))
-        waiting.extend((child, depth + 1) for child in reversed(children[row.id]))
+        waiting.extend((child, depth + 1) for child in reversed(children[row.process, row.id]))
     return arranged

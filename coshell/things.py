@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -19,10 +19,12 @@ class Thing:
     Attributes:
         name: `echo#1`.
         value: a `coloop.Server`, a `coloop.Socket`, or what a plugin has opened.
+        asked: for a server, the address as it was asked for: the same again means the same server.
     """
 
     name: str
     value: Any
+    asked: str = ""
 
     @property
     def closed(self) -> bool:
@@ -37,17 +39,37 @@ class Things(Mapping[str, Thing]):
     def __init__(self) -> None:
         self._things: dict[str, Thing] = {}
         self._counts: Counter[str] = Counter()
+        self._claimed: set[str] = set()
 
     def next_name(self, kind: str) -> str:
         """The name that the next thing of this kind gets: `echo#1` for `echo`."""
         return f"{kind}#{self._counts[kind] + 1}"
 
-    def add(self, kind: str, value: Any) -> Thing:
+    def add(self, kind: str, value: Any, asked: str = "") -> Thing:
         """Give something a name, and keep it while it is open."""
-        thing = Thing(self.next_name(kind), value)
+        thing = Thing(self.next_name(kind), value, asked)
         self._counts[kind] += 1
         self._things[thing.name] = thing
         return thing
+
+    def note_asked(self, value: Any, asked: str) -> None:
+        """For something that somebody else has added: it was asked for by this address."""
+        for name, thing in list(self._things.items()):
+            if thing.value is value:
+                self._things[name] = replace(thing, asked=asked)
+
+    def claim_none(self) -> None:
+        """From now on each server may be claimed once more."""
+        self._claimed.clear()
+
+    def claim(self, asked: str, kind: type[Any]) -> Thing | None:
+        """The oldest open server of this kind for which that address was asked, if there is one; each once."""
+        self._forget_closed()
+        for thing in list(self._things.values()):
+            if thing.asked == asked and isinstance(thing.value, kind) and thing.name not in self._claimed:
+                self._claimed.add(thing.name)
+                return thing
+        return None
 
     def remove(self, value: Any) -> None:
         """Forget something; nothing happens if it is not known."""

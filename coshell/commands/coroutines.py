@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,9 +11,11 @@ import coloop
 from coloop import Coroutine, CoroutinePicture
 from coshell.bridge import SHELL
 from coshell.command import Arg, Command, CommandError, UsageError
+from coshell.elsewhere import end, meant
 from coshell.lines import is_name
 from coshell.listing import Listing, listing
-from coshell.naming import find, find_all, ranges
+from coshell.naming import find, find_all, flat, ranges
+from coshell.processes import Number, known_as
 from coshell.showing import shown
 from coshell.spawn import Call, calls
 from coshell.text import nearest, plural, printable
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from coshell.shell import Shell
 
 GRACE_S: Final = 1.0
+Endable = Coroutine | CoroutinePicture | Number
 _OPTION: Final = re.compile(r"\s(--[a-z][\w-]*)")
 
 
@@ -115,11 +119,13 @@ class Ending:
         id: its number.
         name: its name.
         how: `ended`, `had ended`, `cleaning up`, `zombie` or `unstoppable`.
+        process: the other process in which it was, `web/w1`; None for those of this one.
     """
 
     id: int
     name: str
     how: str
+    process: str | None = None
 
 
 _ENDINGS: Final = {
@@ -172,36 +178,52 @@ def _join_lines(value: Any, _: int) -> list[str]:
 
 def cancel(shell: Shell, coroutine: tuple[Any, ...]) -> Listing[Ending]:
     """Ask coroutines to end at their wait, or at their next one."""
-    found = _endable(find_all(shell, coroutine))
+    found = _endable(shell, coroutine)
     asked = [isinstance(one, Coroutine) and one.cancel() for one in found]
     coloop.yield_now()
     return listing(
-        shell, [_after_cancel(one, was_alive) for one, was_alive in zip(found, asked, strict=True)]
+        shell, [_after_cancel(shell, one, was_alive) for one, was_alive in zip(found, asked, strict=True)]
     )
 
 
-def _after_cancel(one: Coroutine | CoroutinePicture, was_alive: bool) -> Ending:
+def _after_cancel(shell: Shell, one: Endable, was_alive: bool) -> Ending:
+    if isinstance(one, Number):
+        return _ending_elsewhere(shell, one, None)
     living = isinstance(one, Coroutine) and not one.ended
     return Ending(one.id, one.name, "cleaning up" if living else "ended" if was_alive else "had ended")
 
 
 def kill(shell: Shell, coroutine: tuple[Any, ...], grace: float) -> Listing[Ending]:
     """End coroutines that may not want to end."""
-    endings = [
-        Ending(
-            one.id, one.name, shell.scheduler.kill(one, grace) if isinstance(one, Coroutine) else "had ended"
-        )
-        for one in _endable(find_all(shell, coroutine))
-    ]
+    endings = [_killed(shell, one, grace) for one in _endable(shell, coroutine)]
     stubborn = next((ending for ending in endings if ending.how == "unstoppable"), None)
     if stubborn is not None:
         raise CommandError(_ending_line(stubborn))
     return listing(shell, endings)
 
 
-def _endable(found: list[Coroutine | CoroutinePicture]) -> list[Coroutine | CoroutinePicture]:
+def _killed(shell: Shell, one: Endable, grace_s: float) -> Ending:
+    if isinstance(one, Number):
+        return _ending_elsewhere(shell, one, grace_s)
+    how = shell.scheduler.kill(one, grace_s) if isinstance(one, Coroutine) else "had ended"
+    return Ending(one.id, one.name, how)
+
+
+def _ending_elsewhere(shell: Shell, one: Number, grace_s: float | None) -> Ending:
+    name, how = end(shell, one, grace_s)
+    return Ending(one, name, how, one.process)
+
+
+def _one_meant(shell: Shell, ref: Any) -> Endable:
+    elsewhere = meant(shell, ref)
+    return find(shell, ref) if elsewhere is None else elsewhere
+
+
+def _endable(shell: Shell, refs: Iterable[Any]) -> list[Endable]:
+    """All that are meant, here and in other processes; raises CommandError, before anybody is ended."""
+    found = [_one_meant(shell, ref) for ref in flat(refs)]
     for one in found:
-        if one.name == SHELL and one.parent_id is None:
+        if not isinstance(one, Number) and one.name == SHELL and one.parent_id is None:
             raise CommandError(
                 f"co#{one.id} is the shell's own: Ctrl-C interrupts what it does, quit ends it"
             )
@@ -209,7 +231,7 @@ def _endable(found: list[Coroutine | CoroutinePicture]) -> list[Coroutine | Coro
 
 
 def _ending_line(ending: Ending) -> str:
-    return printable(_ENDINGS[ending.how].format(who=f"co#{ending.id} {ending.name}"), keep="")
+    return printable(_ENDINGS[ending.how].format(who=f"{known_as(ending.id)} {ending.name}"), keep="")
 
 
 def _ending_lines(value: Listing[Ending], _: int) -> list[str]:
@@ -237,6 +259,12 @@ def _resume_lines(value: Started, _: int) -> list[str]:
 
 _COROUTINES: Final = Arg(
     "coroutine", "number, co#number or name; several, or a list put in", "coroutine", repeat=True
+)
+_ENDABLE: Final = Arg(
+    "coroutine",
+    "number, co#number, name, or web/w1:number; several, or a list put in",
+    "coroutine",
+    repeat=True,
 )
 
 COMMANDS: Final = (
@@ -277,7 +305,7 @@ COMMANDS: Final = (
         "cancel",
         "ask coroutines to end at their wait, or at their next one",
         cancel,
-        (_COROUTINES,),
+        (_ENDABLE,),
         ("go sleep(60) --name nap\ncancel nap",),
         show=_ending_lines,
         details="Cancelled is raised there; finally and defer run. See kill for those who do not listen.",
@@ -286,7 +314,7 @@ COMMANDS: Final = (
         "kill",
         "end coroutines that may not want to, also one that lets nobody run",
         kill,
-        (_COROUTINES, Arg("--grace", "time to clean up before it is given up", "duration", default=GRACE_S)),
+        (_ENDABLE, Arg("--grace", "time to clean up before it is given up", "duration", default=GRACE_S)),
         ("go sleep(60) --name nap\nkill nap --grace 500ms",),
         lane="any",
         show=_ending_lines,

@@ -7,6 +7,7 @@ is open by the number that `conns` shows for it.
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -14,9 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 import coloop
 from coloop import Socket
 from coshell.command import CommandError
+from coshell.processes import Number
+from coshell.reach import is_for_datagrams
 from coshell.text import nearest
 
 if TYPE_CHECKING:
+    from coshell.certificate import Trust
     from coshell.shell import Shell
 
 _NUMBER: Final = re.compile(r"(?:socket#|listener#)?(\d+)")
@@ -44,18 +48,47 @@ def as_bytes(data: Any) -> bytes:
     raise CommandError(f"text or bytes can be sent, not {type(data).__name__}")
 
 
-def open_connection(shell: Shell, address: Any, timeout_s: float | None) -> tuple[Socket, float]:
+def open_connection(
+    shell: Shell, address: Any, timeout_s: float | None, trust: Trust | None = None
+) -> tuple[Socket, float]:
     """Connect to what is meant, and tell how many seconds it took.
 
+    Args:
+        shell: where.
+        address: as it was typed, or put in.
+        timeout_s: None for as long as `coloop.connect` waits.
+        trust: for TLS, whom to believe; None for no TLS.
+
     Raises:
-        CommandError: it cannot be reached.
+        CommandError: it cannot be reached, or not be trusted.
     """
     target = target_of(shell, address)
+    if trust is not None:
+        _check_for_tls(target, trust)
     now = shell.scheduler.clock.now
     began_s = now()
     with in_one_line():
-        socket = coloop.connect(target, timeout=timeout_s)
+        if trust is None:
+            socket = coloop.connect(target, timeout=timeout_s)
+        else:
+            socket = _connect_over_tls(target, timeout_s, trust)
     return socket, now() - began_s
+
+
+def _check_for_tls(target: Any, trust: Trust) -> None:
+    place = str(target)
+    if is_for_datagrams(place):
+        raise CommandError("--tls is for connections, and datagrams have none")
+    if place.startswith("unix:") and not (trust.insecure or trust.servername):
+        raise CommandError(f"{place} is no host that a certificate could be for: give --servername NAME, too")
+
+
+def _connect_over_tls(target: Any, timeout_s: float | None, trust: Trust) -> Socket:
+    context = trust.context()
+    try:
+        return coloop.connect(target, timeout=timeout_s, tls=context, server_hostname=trust.servername)
+    except ssl.SSLCertVerificationError as error:
+        raise CommandError(trust.advice(error)) from None
 
 
 def target_of(shell: Shell, ref: Any) -> Any:
@@ -93,7 +126,8 @@ def endpoint_of(shell: Shell, ref: Any) -> Any:
 def _numbered(shell: Shell, ref: Any) -> Any:
     """What `conns` lists under that number."""
     found = _NUMBER.fullmatch(ref) if isinstance(ref, str) else None
-    number = int(found[1]) if found else ref if isinstance(ref, int) else None
+    is_ours = isinstance(ref, int) and not isinstance(ref, Number)
+    number = int(found[1]) if found else ref if is_ours else None
     return None if number is None else shell.scheduler.sockets.get(number)
 
 

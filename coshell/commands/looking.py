@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from coloop import CoroutinePicture
+from coloop import CoroutinePicture, Snapshot
 from coshell.closeup import close_up, stacks
 from coshell.command import Arg, Command, CommandError, UsageError
 from coshell.failures import Death
@@ -23,8 +23,9 @@ from coshell.portrait import (
     standing_lines,
 )
 from coshell.render import Column
-from coshell.roster import Look, Row, Trend, footer, recent_dead, row_columns, rows
+from coshell.roster import Look, Row, Trend, footer, recent_dead, row_columns, rows, rows_elsewhere
 from coshell.sifting import group_columns, grouped, matching, ordered, tree
+from coshell.socket_lints import LINT_NAMES, socket_findings
 
 if TYPE_CHECKING:
     from coshell.shell import Shell
@@ -66,12 +67,20 @@ def ps(shell: Shell, **asked: Any) -> Listing[Any]:
         raise UsageError(f"ps: --top {wanted.top}: at least one is needed")
     look = look_at(shell, None if wanted.everybody else wanted.limit, all_dead=wanted.all)
     found: list[Any] = rows(look, all_dead=wanted.all)
+    if wanted.all:
+        found += rows_elsewhere(look)
     if wanted.where is not None:
         found = matching(found, wanted.where, shell.names)
     not_pictured = 0 if wanted.where is not None else look.snapshot.live - len(look.snapshot.coroutines)
     chosen, columns = _arranged(found, look, wanted)
     cut = chosen[: wanted.limit]
-    below = footer(look, shown=len(cut), matched=len(chosen) + not_pictured, dead_told=not wanted.everybody)
+    below = footer(
+        look,
+        shown=len(cut),
+        matched=len(chosen) + not_pictured,
+        dead_told=not wanted.everybody,
+        elsewhere_shown=wanted.all,
+    )
     return listing(shell, cut, columns, below)
 
 
@@ -103,9 +112,10 @@ def look_at(shell: Shell, limit: int | None = None, *, all_dead: bool = False) -
     return Look(
         snapshot=snapshot,
         heap_rates={} if sample is None else sample.heap_rates,
-        findings=[*_findings(shell, pictures), *_growing(shell, pictures)],
+        findings=[*_findings(shell, pictures), *socket_findings(snapshot), *_growing(shell, pictures)],
         columns=shell.plugins.ps_columns(),
         heap_trends=_trends(shell),
+        processes=shell.plugins.processes(),
     )
 
 
@@ -168,10 +178,13 @@ def show(shell: Shell, coroutine: Any) -> Portrait:
     """All that is known of a coroutine."""
     seen = close_up(shell, coroutine)
     snapshot, picture = seen.snapshot, seen.picture
+    if not isinstance(snapshot, Snapshot):
+        return portrait(picture, snapshot, seen.stack, seen.children, findings([picture], BUILT_IN))
     if snapshot.responsive and snapshot.live <= STUCK_SEARCHED:
         stuck = any(p.id == picture.id and p.stuck for p in shell.snapshot(stuck=True).coroutines)
         picture = replace(picture, stuck=stuck)
-    warnings = [*_findings(shell, [picture]), *_growing(shell, [picture])]
+    of_sockets = [finding for finding in socket_findings(snapshot) if finding.coroutine == picture.id]
+    warnings = [*_findings(shell, [picture]), *of_sockets, *_growing(shell, [picture])]
     return portrait(picture, snapshot, seen.stack, seen.children, warnings)
 
 
@@ -228,7 +241,9 @@ COMMANDS: Final = (
             Arg("--where", "only those for which this expression over the columns is true"),
             Arg("--sort", "by this column; sizes and times biggest first, -COLUMN turns it round"),
             Arg("--top", "only the first so many", "int"),
-            Arg("--all", "all of them, and all the dead that are remembered", "flag"),
+            Arg(
+                "--all", "all of them, also in other processes, and all the dead that are remembered", "flag"
+            ),
         ),
         (
             "ps",
@@ -241,7 +256,9 @@ COMMANDS: Final = (
         show=lines_of,
         details=(
             "STACK is bytes/depth. HEAP is what it has allocated and not freed. dHEAP/s, TREND and the warnings of a growing"
-            " heap come from the samples that the prompt takes. Who has ended is shown for six seconds."
+            " heap come from the samples that the prompt takes. WARN names what a practised eye would see; show ID says it"
+            f" in a sentence, and coshell run --deny NAME fails if it was so: {', '.join(LINT_NAMES)}. Who has ended is shown for six seconds."
+            " What worker processes have told last is in --all: coroutine 12 of theirs is web/w1:12."
             f" At most {MAX_ROWS} rows are shown unless asked for; the last line tells."
         ),
     ),
@@ -250,19 +267,22 @@ COMMANDS: Final = (
         "show where a coroutine stands: its calls, and who started it",
         where,
         (
-            Arg("coroutine", "number, co#number or name", "coroutine", optional=True),
+            Arg("coroutine", "number, co#number, name, or web/w1:number", "coroutine", optional=True),
             Arg("--all", "all of them", "flag"),
         ),
         ("go sleep(60) --name nap\nwhere nap", "where --all"),
         lane="any",
         show=_where_lines,
-        details="Works while a coroutine lets nobody run, and then shows where that one computes.",
+        details=(
+            "Works while a coroutine lets nobody run, and then shows where that one computes."
+            " web/w1:12 is asked for in its worker process, which has a second to answer."
+        ),
     ),
     Command(
         "show",
         "show all that is known of a coroutine",
         show,
-        (Arg("coroutine", "number, co#number or name", "coroutine"),),
+        (Arg("coroutine", "number, co#number, name, or web/w1:number", "coroutine"),),
         ("go sleep(60) --name nap\nshow nap",),
         lane="any",
         show=_show_lines,

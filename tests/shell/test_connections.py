@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from coshell.connections import COLUMNS, REMARKS_SHOWN, connections, remarks
+from coshell.connections import COLUMNS, REMARKS_SHOWN, connections, connections_in, remarks
 from coshell.render import table
-from tests.shell.pictures import socket
+from tests.shell.pictures import coroutine, process, socket
 
 LISTENER = socket(
     "listener", "127.0.0.1:9501", 2, id=1, state="listening", kernel="LISTEN", unread=None, unsent=None
@@ -58,3 +58,14 @@ def test_a_few_remarks_are_made_and_the_others_counted() -> None:
 def test_the_two_opinions_stand_side_by_side_on_a_narrow_screen() -> None:
     found = connections([CONNECTION], {2: "echo#1"})
     assert table(found, COLUMNS, 68)[0].split() == ["ID", "NAME", "LOCAL", "PEER", "STATE", "KERNEL"]
+
+
+def test_sockets_of_another_process_are_called_as_their_coroutines_there() -> None:
+    found = connections_in(process("web/w1", coroutine(2, "web"), coroutine(3, "web/c1")))
+    assert [(str(each.id), each.name, each.process, each.pid) for each in found] == [
+        ("web/w1:1", "web", "web/w1", 77),
+        ("web/w1:2", "web/c1", "web/w1", 77),
+    ]
+    assert remarks(found) == [
+        "! web/c1 (web/w1:2): the peer has closed its half, and nobody here has read so far"
+    ]

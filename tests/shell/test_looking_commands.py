@@ -13,7 +13,7 @@ from coshell.monitor import Sample
 from coshell.pictures.timeline import Timeline
 from coshell.plugin import Lint, PsColumn
 from tests.shell.aside import Aside
-from tests.shell.pictures import coroutine, snapshot
+from tests.shell.pictures import coroutine, process, snapshot
 from tests.shell.sessions import Session, check_example, check_json, each_example
 
 
@@ -277,3 +277,109 @@ def test_err_of_one_that_did_not_die_names_those_that_did(at_prompt: Session) ->
 
 def test_err_answers_while_somebody_lets_nobody_run(hogged: Session) -> None:
     assert hogged.type("err") == ["no coroutine has died of an exception"]
+
+
+# -- other processes
+
+NASTY = "c\x1b]0;title\x07"
+WORKER = process("web/w1", coroutine(2, "web", heap_bytes=10), coroutine(12, NASTY, parent_id=2), live=9)
+SECOND = process("web/w2", coroutine(2, "web"), pid=78)
+
+
+@pytest.fixture
+def with_workers(at_prompt: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.setattr(at_prompt.shell.plugins, "processes", lambda: [WORKER, SECOND])
+    return at_prompt
+
+
+def test_ps_shows_those_in_other_processes_if_it_is_to_show_all(with_workers: Session) -> None:
+    rows = with_workers.value("ps --all")
+    assert [(str(row.id), row.process, row.pid) for row in rows] == [
+        ("1", None, None),
+        ("web/w1:2", "web/w1", 77),
+        ("web/w1:12", "web/w1", 77),
+        ("web/w2:2", "web/w2", 78),
+    ]
+    lines = with_workers.type("ps --all")
+    assert lines[2].split()[:3] == ["web/w1:2", "waiting", "web"]
+    assert lines[3].split()[0] == "web/w1:12"
+    assert lines[-2].startswith("web/w1 pid 77 running: 9 coroutines, 1 client, 1,024 requests; heap 1.2M")
+    assert lines[-1].startswith("web/w2 pid 78 running: 1 coroutine, ")
+    assert "\x1b" not in "".join(lines)
+
+
+def test_ps_tells_of_those_whom_it_does_not_show(
+    with_workers: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert with_workers.type("ps")[-1] == "and 10 coroutines in 2 other processes: ps --all"
+    assert [row.id for row in with_workers.value("ps --sort heap")] == [1]
+    monkeypatch.setattr(with_workers.shell.plugins, "processes", lambda: [SECOND])
+    assert with_workers.type("ps")[-1] == "and 1 coroutine in another process: ps --all"
+
+
+def test_json_tells_the_process_beside_the_number(with_workers: Session) -> None:
+    found = [json.loads(line) for line in with_workers.type("ps --all --json")]
+    assert [(one["id"], one["process"], one["pid"]) for one in found] == [
+        (1, None, None),
+        (2, "web/w1", 77),
+        (12, "web/w1", 77),
+        (2, "web/w2", 78),
+    ]
+    assert found[2]["name"] == NASTY
+
+
+def test_they_are_chosen_sorted_grouped_and_put_under_their_own_parents(with_workers: Session) -> None:
+    def ids(line: str) -> list[str]:
+        return [str(row.id) for row in with_workers.value(line)]
+
+    assert ids("ps --all --where \"process == 'web/w1'\"") == ["web/w1:2", "web/w1:12"]
+    assert ids('ps --all --where "id > 10"') == ["web/w1:12"]
+    assert ids("ps --all --sort id") == ["1", "web/w1:2", "web/w2:2", "web/w1:12"]
+    with_workers.type("go sleep(60)")  # co#2 here is nobody's parent there
+    assert [(str(row.id), row.depth) for row in with_workers.value("ps --all --tree")] == [
+        ("1", 0),
+        ("2", 1),
+        ("web/w1:2", 0),
+        ("web/w1:12", 1),
+        ("web/w2:2", 0),
+    ]
+    counts = {group.name: group.count for group in with_workers.value("ps --all --group")}
+    assert counts["web"] == 2
+
+
+def test_columns_and_warnings_of_ours_are_not_asked_of_them(
+    with_workers: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugins = with_workers.shell.plugins
+    monkeypatch.setattr(plugins, "ps_columns", lambda: [PsColumn("MINE", lambda one: one.id)])
+    monkeypatch.setattr(plugins, "lints", lambda: [Lint("odd", lambda _: "is odd")])
+    rows = with_workers.value("ps --all")
+    assert [(row.mine, row.warn) for row in rows] == [(1, ("odd",)), *[(None, ())] * 3]
+
+
+def test_workers_are_seen_while_a_coroutine_here_lets_nobody_run(
+    hogged: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hogged.shell.plugins, "processes", lambda: [WORKER])
+    assert "web/w1:12" in [str(row.id) for row in hogged.value("ps --all")]
+
+
+@pytest.mark.parametrize("command", ["where", "show", "kill", "cancel"])
+def test_one_of_a_process_that_cannot_be_asked_is_known_by_what_it_tells(
+    with_workers: Session, command: str
+) -> None:
+    assert with_workers.refused(f"{command} web/w1:12") == (
+        "web/w1:12: its process has just ended, or tells no more than ps --all shows"
+    )
+
+
+@pytest.mark.parametrize("command", ["join", "resume", "heap"])
+def test_not_everything_reaches_one_of_them(with_workers: Session, command: str) -> None:
+    assert with_workers.refused(f"{command} web/w1:12") == (
+        "web/w1:12 runs in another process: from here where, show, cancel and kill reach it, and nothing else"
+    )
+
+
+def test_a_row_of_theirs_is_not_taken_for_one_of_ours(with_workers: Session) -> None:
+    why = with_workers.refused("co.kill(co.ps(all=True)[1].id)")
+    assert "web/w1:2: its process has just ended, or tells no more" in why

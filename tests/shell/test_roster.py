@@ -55,7 +55,7 @@ def test_json_has_documented_keys_and_plain_numbers() -> None:
     record = json.loads(json_line(made(LEAKY)[0]))
     assert set(record) == {
         "id", "state", "name", "age", "busy", "switches", "stack", "frames", "heap", "heap_rate", "waiting_on",
-        "where", "warn", "parent", "spawned_at", "outcome", "depth", "heap_trend",
+        "where", "warn", "parent", "spawned_at", "outcome", "depth", "heap_trend", "process", "pid",
     }  # fmt: skip
     assert (record["heap"], record["stack"], record["frames"], record["heap_rate"]) == (
         1_677_722,

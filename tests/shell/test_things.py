@@ -44,3 +44,15 @@ def test_what_is_closed_is_forgotten_and_its_number_too(ended):
     assert len(things) == 0
     assert "echo#1" not in things
     assert things.add("echo", Held()).name == "echo#2"
+
+
+def test_a_server_is_claimed_by_the_address_that_was_asked_for_and_each_once():
+    things, servers = Things(), [Held(), Held(), Held(closed=True), Held()]
+    for server, asked in zip(servers, (":0", ":0", ":1", ":2"), strict=True):
+        things.add("echo", server, asked)
+    assert [things.claim(asked, Held) and things.claim(asked, Held) for asked in (":1", ":3")] == [None, None]
+    for _ in range(2):
+        things.claim_none()
+        claimed = [things.claim(":0", Held) for _ in range(3)]
+        assert [thing and thing.name for thing in claimed] == ["echo#1", "echo#2", None]
+    assert things.claim(":2", str) is None
