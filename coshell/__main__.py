@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .ending import Quit, Summons, Terminated
+from .standard_input import patient
 
 if TYPE_CHECKING:
     from .batch import Options
@@ -32,6 +33,7 @@ DRAIN_S: Final = 3.0
 OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
+GIVEN_UP: Final = 3
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 TERMINATED: Final = 143
@@ -106,7 +108,7 @@ def _run_session(shell: Shell, options: argparse.Namespace, *, interactive: bool
         return run_terminal(shell)
     if code == OK and (options.stay or not (options.file or options.command)):
         code = run_stream(shell, sys.stdin.buffer)
-    return code or (FAILED if shell.failures.count else OK)
+    return code or (GIVEN_UP if shell.lost else FAILED if shell.failures.count else OK)
 
 
 def _as_utf_8(text: str) -> str:
@@ -169,6 +171,38 @@ def _run_watched(
     return code or (FAILED if problem else OK)
 
 
+def _serve(arguments: list[str]) -> int:
+    """`coshell serve`: a session file's servers, without a prompt."""
+    from .arguments import serve_options
+    from .opening import open_shell, start
+    from .service_manager import ServiceManager, handed_over
+    from .serving import Serving
+
+    options = serve_options(arguments)
+    handed_over(os.environ)
+    shell = open_shell(options, interactive=False)
+
+    def run() -> int:
+        try:
+            manager = ServiceManager(os.environ, options.ready_fd, shell.notice)
+        except OSError as error:
+            shell.output.notice(f"coshell serve: --ready-fd {options.ready_fd}: {error.strerror}", "error")
+            return USAGE
+        try:
+            code = start(shell, options, lambda _: OK, with_rc=False)
+            code = code or Serving(shell, options.file, manager).run()
+        except Terminated:
+            _summons.heard()
+            code = OK
+        manager.stopping()
+        with _summons.ends_only_this():
+            shell.drain(options.drain)
+        return code
+
+    with _summons.taking_ctrl_c():
+        return _ended_in_order(shell, run)
+
+
 def _command_of_plugin(arguments: list[str]) -> int:
     """`coshell labs ...`: a command that a plugin brings, as a line."""
     from .arguments import as_line, session_options
@@ -223,6 +257,7 @@ def _doctor(arguments: list[str]) -> int:
 
 _SUBCOMMANDS: Final[Mapping[str, Callable[[list[str]], int]]] = {
     "run": _run,
+    "serve": _serve,
     "plugins": _plugins,
     "config": _config,
     "doctor": _doctor,
@@ -270,7 +305,9 @@ def _prepare_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for as long as the process lives
-        elif name != "stdin" and hasattr(stream, "reconfigure"):
+        elif name == "stdin":
+            sys.stdin = patient(stream)
+        elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -17,7 +17,7 @@ from .command_error import did_you_mean
 from .values import parse_duration, parse_size
 
 # These take an object as it is when one is put in; what is typed stays text, and the command looks it up.
-_OBJECT_KINDS: Final = frozenset({"value", "coroutine", "socket", "server", "address"})
+_OBJECT_KINDS: Final = frozenset({"value", "pair", "coroutine", "socket", "server", "address"})
 RAW_KINDS: Final = frozenset({"python", "rest"})  # these are left unsplit
 KINDS: Final = (
     _OBJECT_KINDS | RAW_KINDS | {"text", "int", "size", "duration", "flag", "name", "path", "choice"}
@@ -34,12 +34,13 @@ class Arg:
         kind: what it becomes. `text` and `name` a str, `int` an int, `size` bytes as an int, `duration`
             seconds as a float, `flag` a bool, `path` a `Path`, `choice` one of `choices`. `coroutine`,
             `socket`, `server`, `address` and `value` are given as typed, or as the object that
-            was put in. `python` is source code, with a block if one follows; `rest` is the rest of the line.
+            was put in. `pair` is `KEY=VALUE`: as typed, or `{key: value}` if the value was put in. `python` is source
+            code, with a block if one follows; `rest` is the rest of the line.
         short: another name of an option, as `-n`.
         default: what it is when it is not given.
         optional: whether a positional argument may be left out; options always may.
         repeat: may come several times; its value is a tuple.
-        choices: what a `choice` may be.
+        choices: what a `choice` may be; of other kinds, what is offered to complete it.
     """
 
     name: str

@@ -24,16 +24,27 @@ examples:
   echo 'ps --json' | coshell         lines from a pipe
   coshell run *.cosh --json          session files, for checks
   coshell run a.cosh --report a.html a page of its memory, its leaks and what it claims
+  coshell serve web.cosh             a file's servers, until SIGTERM; SIGHUP runs it again
   coshell labs                       the built-in experiments
   coshell plugins                    what is loaded, and what was refused and why
   coshell config show                the settings, and where they come from
   coshell doctor                     what this installation can do
 
 exit codes: 0 all went well; 1 a command, an assertion or a transcript failed; 2 usage, syntax, missing file or
-plugin; 3 a deadlock; 124 timed out; 130 interrupted; 143 ended by a signal
+plugin; 3 a deadlock, or a server that cannot be kept up; 124 timed out; 130 interrupted; 143 ended by a signal
+"""
+
+_SERVING: Final = """\
+SIGTERM or SIGINT: nobody is let in any more, those who are connected get a moment, exit code 0.
+SIGHUP: the file is run once more. echo, serve and server start give a server that runs at the same address, or by
+the same name, the new handler; everything else is done again. If the file fails, the servers stay.
+Exit code 1: the file failed, or started no server; 2: it cannot be run; 3: a server cannot be kept up.
+
+systemd: Type=notify-reload; a socket that it hands over is the address fd:3. With another: --ready-fd.
 """
 
 _PLAIN_WORD: Final = re.compile(r"[\w./:=,@%+-]+")
+DRAIN_S: Final = 3.0
 _SETTINGS: Final = ("level", "clock", "seed", "color", "ascii", "json")
 
 
@@ -91,6 +102,30 @@ def run_options(arguments: Sequence[str]) -> argparse.Namespace:
         "--report", type=Path, metavar="PAGE.html", help="write a page: timeline, leaks, claims, flame graph"
     )
     parser.add_argument("-f", "--force", action="store_true", help="replace that page if it is there")
+    _add_common(parser)
+    return parser.parse_args(arguments)
+
+
+def serve_options(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of `coshell serve`."""
+    parser = argparse.ArgumentParser(
+        prog="coshell serve",
+        description="Run a session file, and go on with the servers that it has started.",
+        epilog=_SERVING,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", metavar="FILE", help="a session file that starts servers")
+    parser.add_argument(
+        "--ready-fd", type=int, metavar="N", help="write a line to this descriptor when they serve"
+    )
+    parser.add_argument(
+        "--drain",
+        type=_duration,
+        default=DRAIN_S,
+        metavar="S",
+        help="at the end, give those who are connected so long (3s)",
+    )
     _add_common(parser)
     return parser.parse_args(arguments)
 

@@ -76,9 +76,9 @@ def run_files(
         now: real time in seconds.
 
     Returns:
-        The exit code: 0 all passed; 1 a step failed; 2 a file cannot be run; 3 a deadlock, or a denied lint;
-        124 the time was over; 130 interrupted; 141 nobody reads any more what is printed. The greatest, if
-        several would do.
+        The exit code: 0 all passed; 1 a step failed; 2 a file cannot be run; 3 a deadlock, a denied lint, or a
+        server that cannot be kept up; 124 the time was over; 130 interrupted; 141 nobody reads any more what is
+        printed. The greatest, if several would do.
     """
     return _Batch(new_shell, report, options if options is not None else Options(), now).run(names)
 
@@ -138,6 +138,8 @@ class _Batch:
                 with self._options.watching(session.name, shell):
                     self._run_steps(session, runner)
                 self._look_at_output(session, runner)
+                if shell.lost:  # and that has been told
+                    runner.tally.fail(DENIED)
                 summary = _summary_of(runner)
             finally:
                 shell.close()

@@ -14,6 +14,7 @@ is charged that is made at the prompt. A call that comes while it is busy gets a
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +29,8 @@ from .call import INTERRUPT, TICK, Call
 
 SHELL: Final = "shell"
 LOOK_S: Final = 0.1  # how often a wait looks for somebody who holds the scheduler
+# Who holds the scheduler for so long after Ctrl-C is not about to let go: a busy machine takes 0.2 s.
+HOGGED_S: Final = 0.5
 KILL_GRACE_S: Final = 1.0
 START_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 5.0  # coloop gives those who clean up 3 x 1 s
@@ -169,7 +172,8 @@ class Bridge:
 
         Raises:
             KeyboardInterrupt: it was interrupted.
-            Hogged: another coroutine holds the scheduler, and Ctrl-C or `hog_patience_s` ended the wait.
+            Hogged: another coroutine holds the scheduler, for half a second and Ctrl-C has come, or for
+                `hog_patience_s`.
             NotRunning: there is no scheduler.
         """
         scheduler = self.scheduler
@@ -226,8 +230,12 @@ class Bridge:
         if hog is call.coroutine:
             if call.interrupts:
                 self._end_by_force(call, hog)
-        elif call.interrupts or (self.hog_patience_s is not None and held_s >= self.hog_patience_s):
+        elif held_s >= self._patience_s(call):
             self._give_up(call, hog)
+
+    def _patience_s(self, call: Call) -> float:
+        patience_s = math.inf if self.hog_patience_s is None else self.hog_patience_s
+        return min(patience_s, HOGGED_S) if call.interrupts else patience_s
 
     @staticmethod
     def _give_up(call: Call, hog: Coroutine) -> None:

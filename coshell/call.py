@@ -18,6 +18,8 @@ from typing import Any, Final
 import coloop
 from coloop import Coroutine, Killed
 
+from .ending import is_summons
+
 DONE: Final = "done"
 INTERRUPT: Final = "interrupt"
 TICK: Final = "tick"
@@ -116,10 +118,13 @@ class Call:
 
     @contextmanager
     def taking_ctrl_c(self) -> Iterator[None]:
-        """On the main thread Ctrl-C becomes an event of this call in this block, and raises nothing anywhere."""
+        """On the main thread Ctrl-C becomes an event of this call in this block, and raises nothing anywhere.
+
+        Not if it is ignored, or asks for the end of the session.
+        """
         is_main = threading.current_thread() is threading.main_thread()
         previous = signal.getsignal(signal.SIGINT) if is_main else None
-        if previous in {None, signal.SIG_IGN}:
+        if previous in {None, signal.SIG_IGN} or is_summons(previous):
             yield
             return
 

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from coloop import Account, Coroutine, CoroutinePicture, Snapshot
 
+from .elsewhere import meant, sight_of
 from .naming import find
-from .portrait import MAX_ANCESTORS, Place, place_of, places
+from .portrait import MAX_ANCESTORS, Place, Surroundings, place_of, places
+from .processes import Sight
 
 if TYPE_CHECKING:
     from .shell import Shell
@@ -41,23 +43,38 @@ class CloseUp:
     """
 
     picture: CoroutinePicture
-    snapshot: Snapshot
+    snapshot: Surroundings
     stack: Stack | None
     children: tuple[int, ...]
 
 
 def close_up(shell: Shell, ref: Any) -> CloseUp:
-    """Look at the coroutine that is meant, living or dead.
+    """Look at the coroutine that is meant, living or dead, here or in another process.
 
     Raises:
         CommandError: there is none.
     """
+    elsewhere = meant(shell, ref)
+    if elsewhere is not None:
+        return _from_sight(sight_of(shell, elsewhere))
+    return close_up_here(shell, ref)
+
+
+def close_up_here(shell: Shell, ref: Any) -> CloseUp:
+    """The same for one of ours; raises CommandError."""
     found = find(shell, ref)
     snapshot = shell.snapshot(0)
     picture, stack = _seen(shell, found, snapshot)
     around = replace(snapshot, coroutines=(*_self(picture), *_ancestors(shell, picture, snapshot)))
     children = tuple(other.id for other in shell.living() if other.parent_id == picture.id)
     return CloseUp(picture, around, stack, children)
+
+
+def _from_sight(sight: Sight) -> CloseUp:
+    """A line that was typed has its source here as well."""
+    stack = sight.stack
+    told = None if stack is None else tuple(Place(at, source or place_of(at).source) for at, source in stack)
+    return CloseUp(sight.picture, sight, told, sight.children)
 
 
 def _seen(
@@ -106,6 +123,8 @@ def _sketch(coroutine: Coroutine, account: Account | None = None) -> CoroutinePi
         timers=account.timers if account else 0,
         defers=account.defers if account else 0,
         limit=account.limit if account else None,
+        dropped_bytes=account.dropped_bytes if account else 0,
+        dropped_ago_s=account.dropped_ago_s if account else None,
         outcome=coroutine.outcome,
     )
 

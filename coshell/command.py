@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from . import command_help
@@ -39,6 +39,8 @@ class Command:
         record: from the value to what JSON tells of it, where that is more than the value.
         owner: the plugin that brought it.
         details: more than the summary, for its help.
+        function: what its name means in Python, where that is more than the command; `co.NAME` stays the command.
+        forms: what its positional arguments are if the first of them says so, for completion; as `args` otherwise.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Command:
     record: Callable[[Any], Any] | None = None
     owner: str = "coshell"
     details: str = ""
+    function: Callable[..., Any] | None = None
+    forms: Mapping[str, tuple[Arg, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a declaration that could not work."""

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .text import nearest
-
 
 class CommandError(Exception):
     """What a command could not do, in one line for the user.
@@ -37,5 +35,7 @@ class HelpAsked(Exception):
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """`, did you mean 'echo'?`, or nothing if no candidate is near."""
+    from .text import nearest  # a worker raises such errors too, and has no screen: wcwidth takes a megabyte
+
     found = nearest(word, candidates)
     return f", did you mean {found!r}?" if found else ""

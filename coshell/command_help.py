@@ -25,7 +25,7 @@ def text(command: Command) -> str:
     """All that there is to know."""
     parts = [f"{command.name}: {command.summary}", f"usage: {usage(command)}"]
     if command.details:
-        parts.append(textwrap.fill(command.details, WIDTH))
+        parts.append("\n".join(map(_details_line, command.details.split("\n"))))
     parts.append("\n".join(_arg_lines([*command.positionals, *command.options])))
     if command.examples:
         lines = [f"  {line}" for example in command.examples for line in example.split("\n")]
@@ -35,9 +35,14 @@ def text(command: Command) -> str:
     return "\n\n".join(parts)
 
 
+def _details_line(line: str) -> str:
+    """What is indented is a form, to be read as it stands; the rest is text."""
+    return line if line.startswith("  ") else textwrap.fill(line, WIDTH)
+
+
 def metavar(arg: Arg) -> str:
     """What stands for a value of this argument: `ADDRESS`, `N`."""
-    if arg.choices:
+    if arg.choices and arg.kind == "choice":
         return "|".join(arg.choices)
     if not arg.is_option:
         return arg.name.upper().replace("-", "_")

@@ -1,7 +1,7 @@
 """The words behind a command's name become the values of its arguments.
 
-Options may stand anywhere, and `NAME as WORD` at the end is an option too. Where the last argument is source code
-or plain text, it is left as it is, with options before or behind it, and with the block below it.
+Options may stand anywhere, and `as WORD` at the end, or before an option, is an option too. Where the last argument
+is source code or plain text, it is left as it is, with options before or behind it, and with the block below it.
 """
 
 from __future__ import annotations
@@ -80,11 +80,16 @@ class CommandLine:
                 self._take_option(plain, rest)
 
     def _with_as_option(self, line: list[Word]) -> Iterator[Word]:
-        """The words, with `as NAME` at the end written out as `--as NAME`."""
-        ends_with_as = len(line) >= 2 and _plain(line[-2]) == "as" and "--as" in self._options
+        """The words, with `as NAME` at the end, or before an option, written out as `--as NAME`."""
         for index, word in enumerate(line):
-            is_as = ends_with_as and index == len(line) - 2
+            is_as = "--as" in self._options and _plain(word) == "as" and self._is_last_value(line, index + 1)
             yield Word(("--as",), word.start, word.end, quoted=False) if is_as else word
+
+    def _is_last_value(self, line: list[Word], index: int) -> bool:
+        """Whether there is a word, and none behind it but options."""
+        after = line[index + 1 : index + 2]
+        plain = _plain(after[0]) if after else "--"
+        return 1 < index < len(line) and plain is not None and _looks_like_option(plain, self._options)
 
     def _take_positional(self, word: Word, waiting: list[Arg]) -> None:
         if not waiting:
@@ -109,7 +114,14 @@ class CommandLine:
             word = next(rest, None)
             if word is None:
                 raise self._misuse(f"{name} needs a value ({metavar(arg)})")
-            self._put(arg, self._value_of(word))
+            self._put(arg, self._pair_of(word) if arg.kind == "pair" else self._value_of(word))
+
+    def _pair_of(self, word: Word) -> Any:
+        """A mapping from the key to the object, if the word is `key={expression}`; text otherwise."""
+        match word.parts:
+            case (str(key), Expression(source)) if key.endswith("=") and not word.quoted:
+                return {key[:-1]: self._evaluate(source)}
+        return self._value_of(word)
 
     def _value_of(self, word: Word) -> Any:
         """The object, if the word is one expression and nothing else; text otherwise."""

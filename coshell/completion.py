@@ -24,6 +24,7 @@ from coloop import CoroutinePicture
 
 from .command import Arg, Command, CommandTable
 from .lines import classify
+from .processes import Number, ProcessPicture
 from .static_names import NOWHERE, attributes, object_at
 from .text import printable
 
@@ -63,6 +64,7 @@ class World:
         plugins: names of plugins.
         places: where coroutines were born, as `file:line`.
         marks: names of moments that were marked.
+        processes: what is known of other processes.
     """
 
     commands: CommandTable
@@ -75,6 +77,7 @@ class World:
     plugins: Callable[[], Iterable[str]] = tuple
     places: Callable[[], Iterable[str]] = tuple
     marks: Callable[[], Iterable[str]] = tuple
+    processes: Callable[[], Iterable[ProcessPicture]] = tuple
 
 
 class ShellCompleter(Completer):
@@ -156,13 +159,17 @@ def _option_that_wants_a_value(command: Command, before: list[str]) -> Arg | Non
 
 def _positional(command: Command, before: list[str]) -> Arg | None:
     """The positional argument that the next word is for."""
-    given = sum(
-        not word.startswith("-") and _option_that_wants_a_value(command, before[:index]) is None
+    given = [
+        word
         for index, word in enumerate(before)
-    )
-    if given < len(command.positionals):
-        return command.positionals[given]
-    last = command.positionals[-1] if command.positionals else None
+        if not word.startswith("-") and _option_that_wants_a_value(command, before[:index]) is None
+    ]
+    places = command.positionals
+    if given and given[0] in command.forms:
+        places = (places[0], *command.forms[given[0]])
+    if len(given) < len(places):
+        return places[len(given)]
+    last = places[-1] if places else None
     return last if last is not None and (last.repeat or last.kind in _ENDLESS) else None
 
 
@@ -170,8 +177,9 @@ _ENDLESS: Final = frozenset({"rest", "python", "value"})
 
 
 def _values(command: Command, arg: Arg, word: str, world: World) -> Iterable[Candidate]:
-    if arg.choices:
-        return _starting(word, arg.choices)
+    offered = list(_starting(word, arg.choices))
+    if offered or arg.kind == "choice":
+        return offered
     match (command.name, arg.name):
         case ("help", _):
             return (
@@ -185,6 +193,8 @@ def _values(command: Command, arg: Arg, word: str, world: World) -> Iterable[Can
             return (*_starting(word, world.plugins(), "plugin"), *_paths(word))
         case ("mark" | "diff", _):
             return _starting(word, world.marks(), "mark")
+        case ("where" | "show" | "cancel" | "kill", "coroutine"):
+            return (*_coroutines(word, world), *_elsewhere(word, world))
         case ("plot", "who"):
             return (*_coroutines(word, world), *_starting(word, world.places(), "born there"))
         case ("heap", _):
@@ -204,7 +214,7 @@ def _values(command: Command, arg: Arg, word: str, world: World) -> Iterable[Can
             return (*_starting(word, world.sockets(), "socket"), *_starting(word, world.servers(), "server"))
         case "path":
             return _paths(word)
-        case "python" | "value" | "rest" | "name":
+        case "python" | "value" | "pair" | "rest" | "name":
             return _python(word, world)
         case _:
             return ()
@@ -219,6 +229,14 @@ def _coroutines(word: str, world: World) -> Iterator[Candidate]:
         else:
             yield from _starting(word, [str(picture.id)], about)
     yield from _starting(word, (picture.name for picture in pictures), "coroutine")
+
+
+def _elsewhere(word: str, world: World) -> Iterator[Candidate]:
+    """Coroutines in other processes."""
+    for process in world.processes():
+        for picture in process.coroutines:
+            about = f"{picture.name} {picture.state}"
+            yield from _starting(word, [str(Number.of(picture.id, process.name))], about)
 
 
 def _starting(word: str, names: Iterable[str], about: str = "") -> Iterator[Candidate]:

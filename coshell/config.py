@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -184,7 +183,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any], folder: Path) -> 
         try:
             found = read()
             changed = _all_changed(settings, found)
-        except (SettingError, tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        except (ValueError, OSError) as error:  # also what is no TOML, or not in UTF-8
             problems.append(f"{origin}: {_reason(error)}; ignored")
         else:
             settings = changed
@@ -228,6 +227,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
     Raises:
         SettingError: it is not ours to trust, or nests.
+        ValueError: it is no TOML, or not in UTF-8.
     """
     try:
         descriptor = os.open(
@@ -237,6 +237,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         return {}
     with open(descriptor, "rb") as file:  # noqa: PTH123 - not a path
         _refuse_strangers(os.fstat(descriptor))
+        import tomllib  # most shells have no such file, and it takes 5 ms
+
         return tomllib.loads(file.read(MAX_FILE_BYTES).decode())
 
 

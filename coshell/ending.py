@@ -39,6 +39,11 @@ class Terminated(SystemExit):
     """
 
 
+def is_summons(handler: Any) -> bool:
+    """Whether a signal's handler is one of a `Summons`."""
+    return isinstance(getattr(handler, "__self__", None), Summons)
+
+
 class Summons:
     """SIGTERM and SIGHUP, raised as `Terminated` until someone has `heard` it.
 
@@ -65,6 +70,17 @@ class Summons:
             for number, handler in (previous | self._taken).items():
                 signal.signal(number, handler)
             self._taken.clear()
+
+    @contextmanager
+    def taking_ctrl_c(self) -> Iterator[None]:
+        """A body in which Ctrl-C is such a signal, too, and is not for the line that is running."""
+        previous = signal.getsignal(signal.SIGINT)
+        if previous is not signal.SIG_IGN:  # whoever started us does not want it to do anything
+            signal.signal(signal.SIGINT, self._come)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
 
     @contextmanager
     def ends_only_this(self) -> Iterator[None]:

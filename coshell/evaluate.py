@@ -84,6 +84,11 @@ class Interpreter:
         """The value of an expression; raises as `run` does."""
         return self.execute(self._compiled(expression.strip(), filename, "eval"))
 
+    def put_in(self, expression: str) -> Any:
+        """The value of one that was put into a command; a function that it makes may live on, and keeps its text."""
+        text = expression.strip()
+        return self.evaluate(text, self.remember(text) if "lambda" in text else EXPRESSION)
+
     def execute(self, code: CodeType) -> Any:
         """Run compiled code in the user's names; the value, if it is that of an expression."""
         return eval(code, self.names)

@@ -26,6 +26,7 @@ from .values import Bytes
 
 MAX_PASTE_BYTES: Final = 64 * 1024
 INDENT: Final = "    "
+CTRL_C: Final = "\x03"
 EARLY_CTRL_D: Final = "c-@"  # the kernel keeps a Ctrl-D that was typed while no prompt was open, as a NUL
 
 _ENDS_BLOCK: Final = ("return", "pass", "break", "continue", "raise")
@@ -150,7 +151,10 @@ def add_paste_limit(keys: KeyBindings, say: Callable[[str], None]) -> None:
 
 
 def choice_keys(choices: str) -> KeyBindings:
-    """The keys of a question that one key answers; Enter and Ctrl-C answer nothing, Ctrl-D ends the input."""
+    """The keys of a question that one key answers; Enter answers nothing, Ctrl-D ends the input.
+
+    Ctrl-C answers nothing either, unless it is among the choices, as `CTRL_C`.
+    """
     keys = KeyBindings()
 
     @keys.add(Keys.Any)
@@ -161,10 +165,13 @@ def choice_keys(choices: str) -> KeyBindings:
             event.app.exit(result=key)
 
     @keys.add("enter")
-    @keys.add("c-c")
-    @keys.add("<sigint>")
     def _nothing(event: KeyPressEvent) -> None:
         event.app.exit(result="")
+
+    @keys.add("c-c")
+    @keys.add("<sigint>")
+    def _give_up(event: KeyPressEvent) -> None:
+        event.app.exit(result=CTRL_C if CTRL_C in choices else "")
 
     @keys.add("c-d")
     def _end(event: KeyPressEvent) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -18,6 +18,8 @@ from coloop import CoroutinePicture, NotRunning, Snapshot, SocketPicture, memory
 
 from .lints import BUILT_IN, Finding, HeapGrowing, Lint, findings
 from .pictures.timeline import Timeline
+from .processes import ProcessPicture
+from .socket_lints import socket_findings
 from .text import printable
 from .values import Duration
 
@@ -43,11 +45,13 @@ class ServerLine:
         name: the name of the coroutine that made it.
         address: where it listens.
         clients: how many connections that coroutine has made or accepted, and not closed.
+        workers: how many other processes serve there, too; their clients are counted.
     """
 
     name: str
     address: str
     clients: int
+    workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,7 @@ class Monitor:
         refresh_s: seconds between two samples, at least `MIN_REFRESH_S`.
         on_sample: called on the monitor's thread after each sample.
         clock: tells real time in seconds: what hogs the thread does so on any clock of the scheduler.
+        processes: tells what other processes have told.
         by_site: tells the heap by place of birth, with what the dead have left; nothing if that would come too
             soon after the last time, unless it was asked for; None if it does not know.
 
@@ -209,6 +214,7 @@ class Monitor:
         refresh_s: float = REFRESH_S,
         on_sample: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        processes: Callable[[], Sequence[ProcessPicture]] = tuple,
         by_site: Callable[[bool], Mapping[str, int] | None] = lambda _asked: None,
     ) -> None:
         self.latest: Sample | None = None
@@ -219,7 +225,9 @@ class Monitor:
         self._on_sample = on_sample
         self._clock = clock
         self._by_site = by_site
+        self._processes = processes
         self._growth = Growth()
+        self._seen_servers: list[ServerLine] = []
         self._lints: tuple[Lint, ...] = (*BUILT_IN, HeapGrowing(self._growth.rises))
         self._hogs = HogWatch()
         self._lags: deque[tuple[float, float]] = deque(maxlen=round(LAG_WINDOW_S / MIN_REFRESH_S))
@@ -265,6 +273,8 @@ class Monitor:
 
     def _sample_of(self, now_s: float, snapshot: Snapshot) -> Sample:
         last_seen = None if snapshot.responsive else self.latest
+        if last_seen is None:
+            self._seen_servers = servers_in(snapshot)
         return Sample(
             snapshot=snapshot,
             taken_at_s=now_s,
@@ -273,8 +283,11 @@ class Monitor:
             heap_history=self._growth.total.last(SPARK_SAMPLES),
             lag_s=max(lag_s for at_s, lag_s in self._lags if now_s - at_s < LAG_WINDOW_S),
             rss_bytes=self._process.memory_info().rss,
-            findings=tuple(findings(snapshot.coroutines, (*self._lints, *self._facts.lints()))),
-            servers=last_seen.servers if last_seen else tuple(servers_in(snapshot)),
+            findings=(
+                *findings(snapshot.coroutines, (*self._lints, *self._facts.lints())),
+                *socket_findings(snapshot),
+            ),
+            servers=tuple(with_workers(self._seen_servers, self._processes())),
             stack_bytes=last_seen.stack_bytes if last_seen else snapshot.stack_bytes,
             stack_frames=last_seen.stack_frames if last_seen else _deepest(snapshot),
         )
@@ -321,6 +334,34 @@ def servers_in(snapshot: Snapshot) -> list[ServerLine]:
         for listener in snapshot.sockets
         if listener.role == "listener"
     ]
+
+
+def with_workers(servers: Sequence[ServerLine], processes: Sequence[ProcessPicture]) -> list[ServerLine]:
+    """The same with what other processes serve: one line for all workers of a server, and its own if it has one."""
+    workers: dict[str, list[ProcessPicture]] = {}
+    for process in processes:
+        workers.setdefault(process.server, []).append(process)
+    lines = {printable(name, keep=""): _line_of(name, theirs) for name, theirs in workers.items()}
+    merged: dict[str, ServerLine] = {}
+    for server in servers:
+        name = next(
+            (n for n, line in lines.items() if n == server.name or line.address == server.address), None
+        )
+        if name is None:
+            continue
+        found = merged.get(name, lines[name])
+        merged[name] = replace(found, address=server.address, clients=found.clients + server.clients)
+    alone = [
+        server for server in servers if not any(server.address == one.address for one in merged.values())
+    ]
+    return [*alone, *(lines | merged).values()]
+
+
+def _line_of(name: str, workers: Sequence[ProcessPicture]) -> ServerLine:
+    listening = (held.local for worker in workers for held in worker.sockets if held.role == "listener")
+    clients = sum(worker.clients for worker in workers)
+    address = printable(next(listening, ""), keep="")
+    return ServerLine(printable(name, keep=""), address, clients, len(workers))
 
 
 def _is_client_of(listener: SocketPicture, other: SocketPicture) -> bool:

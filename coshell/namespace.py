@@ -96,6 +96,7 @@ class Namespace:
     def __init__(self, names: dict[str, Any], call: Call) -> None:
         self._names = names
         self._ours: dict[str, Any] = {}
+        self._offered: set[str] = set()
         self._call = call
         self.commands: CommandTable = _Table(self)
         self.bound = Bound(names, self._ours)
@@ -116,17 +117,18 @@ class Namespace:
         self._names[name] = value
 
     def offer(self, command: Command) -> None:
-        """Make a command a function, unless something else has its name."""
+        """Make a command a function, its own if it has one, unless something else has its name."""
         name = command.name
         is_builtin = hasattr(builtins, name) and name not in _REPLACED_BUILTINS
         if not is_builtin and name not in self._names:
-            self._bring(name, CommandFunction(command, self._call))
+            self._offered.add(name)
+            self._bring(name, command.function or CommandFunction(command, self._call))
 
     def withdraw(self, name: str) -> None:
         """Take a command's function away; what else has the name stays."""
-        ours = self._ours.get(name)
-        if isinstance(ours, CommandFunction):
-            del self._ours[name]
+        if name in self._offered:
+            self._offered.remove(name)
+            ours = self._ours.pop(name)
             if self._names.get(name) is ours:
                 del self._names[name]
 

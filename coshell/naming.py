@@ -46,8 +46,12 @@ def find(shell: Shell, ref: Any) -> Coroutine | CoroutinePicture:
 
 def find_all(shell: Shell, refs: Iterable[Any]) -> list[Coroutine | CoroutinePicture]:
     """All that are meant; a reference may also be a list of coroutines, as `go -n` binds it."""
-    flat = [one for ref in refs for one in (ref if isinstance(ref, (list, tuple, set)) else [ref])]
-    return [find(shell, ref) for ref in flat]
+    return [find(shell, ref) for ref in flat(refs)]
+
+
+def flat(refs: Iterable[Any]) -> list[Any]:
+    """References, those in lists among them."""
+    return [one for ref in refs for one in (ref if isinstance(ref, (list, tuple, set)) else [ref])]
 
 
 def number_in(ref: Any) -> int | None:

@@ -29,10 +29,11 @@ import coloop
 from . import __version__
 from .command import Command, CommandError, HelpAsked
 from .contain import PASSES_THROUGH, PATIENCE_S, Guard, Home, Watchdog, describe
-from .lints import BUILT_IN, HeapGrowing
 from .plugin_source import Source, find, home_of, installed_sources, requirement_of, satisfies
+from .processes import ProcessPicture, Sight
 from .roster import Row, key_of
 from .shell import Quit, Shell
+from .socket_lints import LINT_NAMES
 from .steps import DIRECTIVES
 from .text import nearest, printable
 from .values import Duration
@@ -40,6 +41,7 @@ from .values import Duration
 if TYPE_CHECKING:
     from coloop import CoroutinePicture
 
+    from .certificate import Certificate
     from .monitor import Sample
 
 STOP_TIMEOUT_S: Final = 1.0
@@ -52,7 +54,6 @@ in_charge: Final = contextvars.ContextVar[str | None]("coshell_plugin", default=
 # What a row of `ps` consists of already; some of it has another name in the table than in `--json`.
 _ROW_KEYS: Final = (*(entry.name for entry in fields(Row)), "label", "doing", "warnings")
 
-_LINT_NAMES: Final = (*(lint.name for lint in BUILT_IN), HeapGrowing.name, "leak")
 _WORD: Final = re.compile(r"[A-Za-z][\w-]*")
 
 Directive = Callable[[Shell, str], Any]
@@ -107,6 +108,66 @@ class Hooks:
     @hookspec
     def coshell_toolbar(self, sample: Sample) -> str | None:
         """A segment of the bar, asked for at each refresh; None for nothing."""
+
+    @hookspec
+    def coshell_processes(self, shell: Shell) -> Iterable[ProcessPicture]:  # type: ignore[empty-body]
+        """The processes that work for it, as they were when they reported last.
+
+        Asked for at each refresh of the bar and by `ps`, `conns` and `status`, on any thread, also while a
+        coroutine lets nobody run: it tells what is known and waits for nothing.
+        """
+
+    @hookspec(firstresult=True)
+    def coshell_start_workers(
+        self,
+        shell: Shell,
+        name: str,
+        address: Any,
+        handler: Callable[..., Any],
+        workers: int,
+        certificate: Certificate | None,
+    ) -> Any:
+        """Start worker processes that serve an address together, for a command that is not the plugin's.
+
+        Runs in a coroutine, and does what the plugin's own command would do: the name is bound, and what was
+        started is among `shell.things`. It has an `address` with the real port, `stop(drain=)` and a `state`.
+        The handler can be pickled, and so can the certificate, which is there if they are to serve over TLS: each
+        worker reads its files. While `shell.rerunning`, what runs by that name already is given the new handler
+        and certificate, and returned. None leaves it to the next plugin.
+
+        Raises:
+            CommandError: they cannot be started; one line that says why.
+        """
+
+    @hookspec(firstresult=True)
+    def coshell_look(self, shell: Shell, process: str, coroutine: int) -> Sight | None:
+        """Ask a process that works for it about one of its coroutines; None if it is none of its own.
+
+        Runs in a coroutine. Takes a second at most, also if that process hangs.
+
+        Raises:
+            CommandError: there is no such coroutine, or no answer; one line that says why.
+        """
+
+    @hookspec(firstresult=True)
+    def coshell_end(
+        self, shell: Shell, process: str, coroutine: int, grace_s: float | None
+    ) -> tuple[str, str] | None:
+        """End a coroutine of a process that works for it; None if that is none of its own.
+
+        Runs in a coroutine. With `grace_s` it is killed, and has so long to clean up; else it is cancelled.
+        Gives its name, and how it went: `ended`, `had ended`, `cleaning up`, `zombie` or `unstoppable`.
+
+        Raises:
+            CommandError: there is no such coroutine, or no answer; one line that says why.
+        """
+
+    @hookspec
+    def coshell_level_changed(self, shell: Shell, level: str) -> None:
+        """What the shell counts is changed: have the processes that work for it do likewise.
+
+        On any thread; it waits for nothing. What cannot be done is told in a notice.
+        """
 
     @hookspec
     def coshell_loaded(self, shell: Shell) -> None:
@@ -253,6 +314,79 @@ class PluginManager:
         """The directives of all plugins; one that raises gives a `CommandError`."""
         return {name: run for plugin in self._all() for name, run in plugin.directives.items()}
 
+    def processes(self) -> list[ProcessPicture]:
+        """What the plugins tell of the processes that work for them; from any thread."""
+        told = (
+            self._call(plugin, "coshell_processes", through=_pictures_in, shell=self._shell)
+            for plugin in self._all()
+        )
+        return [picture for pictures in told for picture in pictures or ()]
+
+    def start_workers(
+        self,
+        name: str,
+        address: Any,
+        handler: Callable[..., Any],
+        workers: int,
+        certificate: Certificate | None = None,
+    ) -> Any:
+        """Let the first plugin that can start worker processes; in a coroutine.
+
+        Returns:
+            What was started.
+
+        Raises:
+            CommandError: no plugin can, or it failed; one line that says why.
+        """
+        given = {"name": name, "address": address, "handler": handler, "workers": workers}
+        needed = () if certificate is None else ("certificate",)
+        started = self._first("coshell_start_workers", {**given, "certificate": certificate}, needed)
+        if started is None:
+            raise CommandError(
+                "no plugin is loaded that starts worker processes (plugins lists those that are)"
+            )
+        return started
+
+    def look(self, process: str, coroutine: int) -> Sight | None:
+        """Have a process asked about one of its coroutines; in a coroutine.
+
+        Raises:
+            CommandError: it cannot tell; one line that says why.
+        """
+        sight = self._first("coshell_look", {"process": process, "coroutine": coroutine})
+        return sight if isinstance(sight, Sight) else None
+
+    def end(self, process: str, coroutine: int, grace_s: float | None) -> tuple[str, str] | None:
+        """Have a coroutine of a process cancelled, or killed; its name, and how that went; in a coroutine.
+
+        Raises:
+            CommandError: it cannot be ended; one line that says why.
+        """
+        given = {"process": process, "coroutine": coroutine, "grace_s": grace_s}
+        ending: tuple[str, str] | None = self._first("coshell_end", given)
+        return ending
+
+    def level_changed(self, level: str) -> None:
+        """Let processes count what the shell does; from any thread."""
+        for plugin in self._all():
+            self._call(plugin, "coshell_level_changed", shell=self._shell, level=level)
+
+    def _first(self, name: str, given: Mapping[str, Any], needed: Iterable[str] = ()) -> Any:
+        """What the first plugin gives that gives something, and takes what is needed; None if none does.
+
+        Raises:
+            CommandError: it failed; one line.
+        """
+        arguments = {"shell": self._shell, **given}
+        for plugin in self._all():
+            hook = plugin.hooks.get(name)
+            if hook is not None and set(needed) <= set(hook.argnames):
+                run = _contained(plugin.guard, name, hook.function)
+                answer = run(*(arguments[argument] for argument in hook.argnames))
+                if answer is not None:
+                    return answer
+        return None
+
     def toolbar(self, sample: Sample) -> list[str]:
         """The plugins' segments of the bar, as printable text."""
         segments = (self._call(plugin, "coshell_toolbar", sample=sample) for plugin in self._all())
@@ -347,7 +481,7 @@ class PluginManager:
         lints = self._declared(plugin, "coshell_lints", Lint)
         directives = self._ask(plugin, "coshell_directives") or {}
         self._refuse_taken("column", [key_of(column.header) for column in columns], _ROW_KEYS, _columns_of)
-        self._refuse_taken("lint", [lint.name for lint in lints], _LINT_NAMES, _lints_of)
+        self._refuse_taken("lint", [lint.name for lint in lints], LINT_NAMES, _lints_of)
         self._refuse_taken("directive", list(directives), DIRECTIVES, _directives_of)
         plugin.ps_columns = tuple(
             replace(column, value=partial(guard.call, f"column {column.header}", column.value))
@@ -411,15 +545,24 @@ class PluginManager:
         except BaseException as error:
             raise Refused(f"{hook} failed: {describe(error, plugin.guard.home)}") from error
 
-    def _call(self, plugin: _Plugin, hook: str, **args: object) -> Any:
-        """What a plugin's hook gives; None if it has none, raises, or has raised too often."""
+    def _call(
+        self,
+        plugin: _Plugin,
+        hook: str,
+        *,
+        through: Callable[[Any], Any] = lambda given: given,
+        **args: object,
+    ) -> Any:
+        """What a plugin's hook gives; None if it has none, raises, or has raised too often.
+
+        What `through` makes of it counts as the plugin's own work: it may give a generator, or nonsense.
+        """
         implementation = plugin.hooks.get(hook)
         if implementation is None:
             return None
+        given = [args[name] for name in implementation.argnames]
         with _charged_to(plugin.name):
-            return plugin.guard.call(
-                hook, implementation.function, *(args[name] for name in implementation.argnames)
-            )
+            return plugin.guard.call(hook, lambda: through(implementation.function(*given)))
 
     def _stopped_by_itself(self, plugin: _Plugin) -> tuple[str, ...]:
         call = partial(self._call, plugin, "coshell_unloading", shell=self._shell)
@@ -455,6 +598,14 @@ def _contained(guard: Guard, what: str, function: Callable[..., Any]) -> Callabl
                 raise CommandError(guard.blame(what, error)) from error
 
     return run
+
+
+def _pictures_in(given: Iterable[ProcessPicture] | None) -> tuple[ProcessPicture, ...]:
+    pictures = tuple(given or ())
+    for picture in pictures:
+        if not isinstance(picture, ProcessPicture):
+            raise TypeError(f"it gives a {type(picture).__name__}, not only ProcessPicture objects")
+    return pictures
 
 
 def _columns_of(plugin: _Plugin) -> Iterable[str]:

@@ -30,7 +30,7 @@ from prompt_toolkit.styles import Style
 
 from .above import AbovePrompt
 from .history import History
-from .keys import Answer, Gesture, accept_line, choice_keys, side_keys
+from .keys import CTRL_C, Answer, Gesture, accept_line, choice_keys, side_keys
 
 PROMPT: Final = "co> "
 HOGGED_PROMPT: Final = "co!> "
@@ -92,7 +92,7 @@ class Prompt(Protocol):
         """Draw the prompt anew if it is open; from any thread."""
 
     def choose(self, question: str, keys: str) -> str:
-        """Wait for one of the keys, given in lower case; empty for Ctrl-C and Enter.
+        """Wait for one of the keys, given in lower case; empty for Enter, and for Ctrl-C if it is not among them.
 
         Raises:
             EOFError: Ctrl-D, or the terminal is gone.
@@ -263,7 +263,7 @@ class PlainPrompt:
         try:
             answer = _read_line(question).strip().lower()
         except KeyboardInterrupt:
-            return ""
+            return CTRL_C if CTRL_C in keys else ""
         return answer[:1] if answer[:1] in keys else ""
 
     def beside(self, message: str, history: History) -> SidePrompt:

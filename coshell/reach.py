@@ -7,6 +7,9 @@ counts as public: a host name, an empty host, an address of this machine in some
 from __future__ import annotations
 
 import ipaddress
+from typing import Final
+
+_DATAGRAMS: Final = ("udp:", "unixgram:")
 
 
 def is_local(address: str) -> bool:
@@ -14,9 +17,9 @@ def is_local(address: str) -> bool:
 
     Args:
         address: `host:port`, `[host]:port`, `:port` (which is 127.0.0.1), with or without `udp:` before it,
-            `unix:/path` or `unixgram:/path`.
+            `unix:/path` or `unixgram:/path`; `fd:3` is what whoever started us has opened, and answers for.
     """
-    if address.startswith(("unix:", "unixgram:")):
+    if address.startswith(("unix:", "unixgram:", "fd:")):
         return True
     host = host_of(address.removeprefix("udp:"))
     if host in {"", "localhost"}:
@@ -25,6 +28,11 @@ def is_local(address: str) -> bool:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
         return False
+
+
+def is_for_datagrams(address: str) -> bool:
+    """Whether what is sent there are datagrams, which have no connection."""
+    return address.startswith(_DATAGRAMS)
 
 
 def host_of(address: str) -> str:

@@ -83,6 +83,12 @@ def watched(shell: Shell, refresh_s: float | None = None) -> Monitor:
     """
     if shell.monitor is None:
         every_s = shell.settings.refresh if refresh_s is None else refresh_s
-        shell.monitor = Monitor(ShellFacts(shell), lambda _: None, refresh_s=every_s, by_site=HeapBySite())
+        shell.monitor = Monitor(
+            ShellFacts(shell),
+            lambda _: None,
+            refresh_s=every_s,
+            processes=shell.plugins.processes,
+            by_site=HeapBySite(),
+        )
         shell.monitor.start()
     return shell.monitor

@@ -68,16 +68,24 @@ def _lines_of(stream: BinaryIO) -> Iterator[str]:
     """The lines of a stream, as they come.
 
     Raises:
-        ReadError: they are no text.
+        ReadError: they are no text, or cannot be read.
     """
     number = 0
-    while raw := stream.readline(MAX_LINE_BYTES + 2):
+    while raw := _next_line(stream):
         number += 1
         if len(raw.rstrip(b"\r\n")) > MAX_LINE_BYTES:
             raise ReadError(
                 f"{STANDARD_INPUT}:{number}: line too long, the limit is {MAX_LINE_BYTES >> 10} KiB"
             )
         yield _decoded(raw.removeprefix(BOM_UTF8) if number == 1 else raw, number)
+
+
+def _next_line(stream: BinaryIO) -> bytes:
+    try:
+        return stream.readline(MAX_LINE_BYTES + 2)
+    except OSError as error:  # as of what is open for writing only
+        why = (error.strerror or str(error)).lower()
+        raise ReadError(f"{STANDARD_INPUT}: cannot be read: {why}") from None
 
 
 def _decoded(raw: bytes, number: int) -> str:

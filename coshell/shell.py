@@ -12,8 +12,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import coloop
@@ -21,7 +23,7 @@ from coloop import Coroutine, Scheduler, Snapshot
 from coloop.testing import MockClock
 
 from . import finding, system_line
-from .bridge import Bridge
+from .bridge import Bridge, Hogged
 from .command import Command, CommandError, CommandTable, HelpAsked
 from .commands import built_in
 from .config import Settings
@@ -35,11 +37,13 @@ from .leaks.marks import Marks
 from .leaks.watch import Watch
 from .lines import Line, classify
 from .namespace import Namespace
+from .naming import ranges
 from .output import Output
 from .presenting import json_lines, lines_of
 from .result import WRONG, Result, failure
 from .showing import shown
 from .steps import Grammar, LineSplitter, SessionError, Step
+from .text import plural, printable
 from .things import Things
 
 __all__ = ["Quit", "Result", "Shell", "Terminal"]
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
 DEFAULT_WIDTH: Final = 80
 HOG_PATIENCE_S: Final = 0.5
 DRAIN_LOOK_S: Final = 0.02
+STOP_S: Final = 2.0  # workers that did not end by themselves have to be killed, too
 SHELL_ID: Final = 1
 
 
@@ -117,6 +122,9 @@ class Shell:
         monitor: what samples the scheduler, if anybody wants that.
         watch: what remembers how heaps went on, and watches them when it is asked to.
         marks: the moments that `mark` has named.
+        rerunning: the session file is being run again, on what it has opened before: whoever would open that
+            once more replaces it.
+        lost: the servers that cannot be kept up, each with the reason.
     """
 
     def __init__(
@@ -144,6 +152,9 @@ class Shell:
         self.monitor: Monitor | None = None
         self.watch = Watch(self)
         self.marks = Marks()
+        self._folder: Path | None = None
+        self.rerunning = False
+        self.lost: dict[str, str] = {}
         self._herald = Herald(self.output, self.failures, lambda: self.settings.ascii, _lines_in)
         self.bridge = self._new_bridge()
         self._level_before = coloop.memory.level()
@@ -174,20 +185,61 @@ class Shell:
             self.plugins.close()
         self.output.close()
         self.interpreter.forget_all()
+        if self._folder is not None:
+            import shutil
+
+            shutil.rmtree(self._folder, ignore_errors=True)
         return ended
 
+    def given_up(self, name: str, why: str) -> None:
+        """A server cannot be kept up: told here, and the end of the session is a failure; from any thread."""
+        self.lost[name] = why
+        self.output.notice(printable(f"server {name} is given up: {why}", keep=""), "error")
+
+    def private_folder(self) -> Path:
+        """A folder for the sockets of this session, which nobody else may enter; it goes when the shell does."""
+        if self._folder is None:
+            import tempfile
+
+            self._folder = Path(tempfile.mkdtemp(prefix="coshell-"))
+        return self._folder
+
+    @contextmanager
+    def rerun(self) -> Iterator[None]:
+        """In this block a session file is run again."""
+        self.things.claim_none()
+        self.rerunning = True
+        try:
+            yield
+        finally:
+            self.rerunning = False
+
     def drain(self, timeout_s: float) -> None:
-        """Let nobody in any more, and give those who are connected some time to finish."""
-        self.bridge.call(self._drain, timeout_s, name="drain")
+        """Let nobody in any more, and give those who are connected some time to finish.
+
+        What has been opened and can `stop(drain=)` is stopped in its own way: servers, and pools of workers.
+        A coroutine that lets nobody run in all of that time is waited for no longer.
+        """
+        self.bridge.hog_patience_s = timeout_s
+        with suppress(Hogged):
+            self.bridge.call(self._drain, timeout_s, name="drain")
 
     def _drain(self, timeout_s: float) -> None:
         scheduler = self.scheduler
+        stoppable = [thing for thing in self.things.as_they_are() if hasattr(thing.value, "stop")]
+        stopping = [
+            coloop.go(thing.value.stop, drain=timeout_s, name=f"stop {thing.name}") for thing in stoppable
+        ]
         for held in list(scheduler.sockets.values()):
             is_typed_for = held.owner == SHELL_ID  # and nobody will type any more
             if is_typed_for or isinstance(held, coloop.Listener):
                 held.close()
         deadline = scheduler.clock.now() + timeout_s
         while self._has_clients() and scheduler.clock.now() < deadline:
+            coloop.sleep(DRAIN_LOOK_S)
+        while (
+            any(one.id in scheduler.living for one in stopping) and scheduler.clock.now() < deadline + STOP_S
+        ):
             coloop.sleep(DRAIN_LOOK_S)
 
     def _has_clients(self) -> bool:
@@ -310,6 +362,9 @@ class Shell:
         """The value of a Python expression, found in a coroutine; raises whatever it raises."""
         return self.bridge.call(self._in_foreground, self.interpreter.evaluate, expression)
 
+    def _put_in(self, expression: str) -> Any:
+        return self.bridge.call(self._in_foreground, self.interpreter.put_in, expression)
+
     def run_python(self, source: str) -> Result:
         """Run Python that was not typed: a file of the user's."""
         try:
@@ -347,7 +402,7 @@ class Shell:
     def _perform(self, command: Command, text: str) -> _Done:
         """Run a command and make lines of what it gives; in a coroutine, if that is its lane."""
         try:
-            values = command.parse(text, self.evaluate)
+            values = command.parse(text, self._put_in)
         except HelpAsked:
             return _Done(None, tuple(command.help().split("\n")))
         as_json = values.pop("json") or self.settings.json
@@ -438,15 +493,18 @@ class Shell:
         self.origins[name] = origin
         if name == "level":
             coloop.memory.set_level(changed.level)
+            if "plugins" in self.__dict__:
+                self.plugins.level_changed(changed.level)
         if name == "raw":
             self.output.raw = changed.raw
 
     def _change_scheduler(self, changed: Settings, key: str) -> None:
         """A clock and a seed are a scheduler's for life: take another one, as long as it has nothing to do."""
-        others = len(self.living()) - 1
+        others = [one.id for one in self.living() if one.id != SHELL_ID]
         if others:
             raise CommandError(
-                f"set {key}: {others} coroutines live by the old one; set it before they start"
+                f"set {key}: {plural(len(others), 'coroutine')} live{'s' if len(others) == 1 else ''} by the old one"
+                f" ({ranges(others)}): kill them first, or set it in a new shell"
             )
         if coloop.current() is not None:
             raise CommandError(f"set {key}: not from within a coroutine")

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import greenlet
 
+import coloop
 from coloop import Coroutine, Snapshot, Socket
 
 from . import __version__
@@ -28,9 +29,11 @@ from .keys import Desk, Gesture, Typed, bindings
 from .lines import Line, LineError
 from .monitor import MAX_PICTURES, Monitor, Sample
 from .nc import Conversation, NcOptions
+from .processes import ProcessPicture
 from .sampling import HeapBySite, ShellFacts
 from .shell import Result, Shell
 from .text import plural
+from .tls_options import in_words
 from .toolbar import fragments
 
 if TYPE_CHECKING:
@@ -44,8 +47,8 @@ SWITCH_INTERVAL_S: Final = 0.001  # a thread that computes lets the keyboard's g
 WIDTH_WITHOUT_TERMINAL: Final = 80
 _NEEDED: Final = (
     "coshell.above",
+    "coshell.keyboard",
     "coshell.prompt",
-    "prompt_toolkit.input.vt100",
     "prompt_toolkit.key_binding.bindings.search",
     "prompt_toolkit.output.vt100",
     "prompt_toolkit.patch_stdout",
@@ -83,6 +86,7 @@ class Seat:
             shell.notice,
             refresh_s=shell.settings.refresh,
             on_sample=self._sampled,
+            processes=shell.plugins.processes,
             by_site=HeapBySite(),
         )
         self._history = open_history(os.environ, "history", shell.notice)
@@ -134,8 +138,13 @@ class Seat:
 
         conversation = Conversation(options, self._shell.scheduler.clock.now)
         history = open_history(os.environ, "history-nc", self._shell.notice)
-        self._shell.say(f"{conversation.opened(str(socket.local), str(socket.peer))}   {KEYS_HINT}")
-        side = self._prompt.beside(f"{options.label}> ", history)
+        called = socket.role == "server"
+        caller, other = (socket.peer, socket.local) if called else (socket.local, socket.peer)
+        self._shell.say(f"{conversation.opened(str(caller), str(other))}   {KEYS_HINT}")
+        if socket.tls is not None:
+            self._shell.say(f". {in_words(socket.tls, as_server=called)}")
+        # On a thread, as half a megabyte of a prompt is no cost of whoever holds the session.
+        side = coloop.to_thread(self._prompt.beside, f"{options.label}> ", history)
         Session(socket, conversation, side, self._shell.say, self._prompt.choose).hold()
 
     # -- what was typed ----------------------------------------------------------------------------
@@ -171,7 +180,8 @@ class Seat:
             self._shell.say(f"error: {result.error}", "error")
 
     def _leave(self) -> None:
-        running = what_runs(self._shell.snapshot(0), len(self._shell.living()) - 1)
+        shell = self._shell
+        running = what_runs(shell.snapshot(0), len(shell.living()) - 1, shell.plugins.processes())
         if not running or self.confirm(f"{running} running; leave?"):
             raise Quit(0)
 
@@ -198,13 +208,14 @@ class Seat:
         return self._make_editing_prompt()
 
     def _make_editing_prompt(self) -> Prompt:
-        from prompt_toolkit.input import create_input
         from prompt_toolkit.output import ColorDepth, create_output
 
         from .above import AbovePrompt
+        from .keyboard import Keyboard
         from .prompt import STYLE, Device, EditingPrompt, Face
 
-        keyboard, output = create_input(), create_output(sys.__stdout__)
+        output = create_output(sys.__stdout__)
+        keyboard = Keyboard(sys.stdin, output)
         above = AbovePrompt(output, STYLE)
         self._shell.output.console = self._shell.output.errors = above
         depth = ColorDepth.DEPTH_1_BIT if _is_colourless(self._shell.settings.color) else None
@@ -283,6 +294,7 @@ def world_of(shell: Shell) -> World:
         plugins=lambda: [record.name for record in shell.plugins.records()],
         marks=lambda: tuple(shell.marks),
         places=lambda: _places(shell),
+        processes=shell.plugins.processes,
     )
 
 
@@ -302,11 +314,17 @@ def _is_colourless(color: str) -> bool:
     return color == "never" or (color == "auto" and bool(os.environ.get("NO_COLOR")))
 
 
-def what_runs(snapshot: Snapshot, coroutines: int) -> str:
+def what_runs(snapshot: Snapshot, coroutines: int, processes: Sequence[ProcessPicture] = ()) -> str:
     """What would be ended by leaving, in words; empty for nothing."""
     servers = sum(socket.role == "listener" for socket in snapshot.sockets)
     clients = sum(socket.role == "server" for socket in snapshot.sockets)
-    counted = ((servers, "server"), (clients, "client"), (coroutines, "coroutine"))
+    clients += sum(process.clients for process in processes)
+    counted = (
+        (servers, "server"),
+        (len(processes), "worker"),
+        (clients, "client"),
+        (coroutines, "coroutine"),
+    )
     return ", ".join(plural(count, noun) for count, noun in counted if count)
 
 

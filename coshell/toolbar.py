@@ -106,7 +106,10 @@ def _server(server: ServerLine) -> Segment:
     port = server.address.rpartition(":")[2]
     address = f":{port}" if port.isdigit() else cut(server.address, MAX_NAME_WIDTH)
     name = cut(server.name, MAX_NAME_WIDTH)
-    return Segment((f"{name} {address} {server.clients}c", f"{address} {server.clients}c"))
+    counts = f"{server.workers}w {server.clients}c" if server.workers else f"{server.clients}c"
+    return Segment(
+        tuple(" ".join(filter(None, words)) for words in ((name, address, counts), (address, counts)))
+    )
 
 
 def _fitted(wanted: list[Segment], width: int) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ def built_in() -> Iterator[Command]:
     """All of them."""
     from . import (
         coroutines,
+        echo,
         heap,
         leaking,
         limiting,
@@ -22,6 +23,7 @@ def built_in() -> Iterator[Command]:
         refs,
         session,
         status,
+        top,
     )
 
     own = (
@@ -29,6 +31,8 @@ def built_in() -> Iterator[Command]:
         status,
         coroutines,
         looking,
+        top,
+        echo,
         network,
         netcat,
         memory,

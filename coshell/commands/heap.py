@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from coloop import Coroutine, CoroutineError, CoroutinePicture, Server, memory
-from coshell.closeup import close_up
+from coshell.closeup import close_up_here
 from coshell.command import Arg, Command, CommandError
 from coshell.listing import fitted, listing
 from coshell.monitor import label
@@ -95,7 +95,7 @@ def heap(shell: Shell, owner: Any, top: int = TOP) -> Heap:
         raise CommandError(f"--top must be at least 1, not {top}")
     name = _server_name(shell, owner)
     if name is None:
-        picture = close_up(shell, owner).picture
+        picture = close_up_here(shell, owner).picture
         return Heap.of(picture.heap_bytes or 0, partial(_parts_of, picture, top), partial(_lines, shell))
     theirs = [p for p in shell.snapshot().coroutines if p.name == name or p.name.startswith(f"{name}/")]
     total = sum(picture.heap_bytes or 0 for picture in theirs)

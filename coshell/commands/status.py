@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from coshell.commands.itself import Kept, itself, shells_heap
 from coshell.commands.memory import MAX_SURVEYED
 from coshell.listing import Listing
 from coshell.pictures.timeline import LIMIT_BYTES
+from coshell.processes import Worker
 from coshell.text import plural, printable
 from coshell.values import Bytes, Count, Duration
 
@@ -48,6 +50,8 @@ class Status:
         samples_limit: the most that it will remember.
         things: the servers and clients that are open, by name.
         plugins: those that are loaded.
+        workers: the processes that work for them.
+        lost: the servers that could not be kept up, each with the reason.
     """
 
     scheduler: str
@@ -75,6 +79,8 @@ class Status:
     samples_limit: Bytes
     things: tuple[str, ...]
     plugins: tuple[str, ...]
+    workers: tuple[Worker, ...]
+    lost: Mapping[str, str]
 
 
 def status(shell: Shell, self: bool = False) -> Status | Listing[Kept]:
@@ -114,6 +120,8 @@ def _status(shell: Shell, snapshot: coloop.Snapshot) -> Status:
         samples_limit=Bytes(LIMIT_BYTES),
         things=tuple(shell.things),
         plugins=tuple(record.name for record in shell.plugins.records() if record.state != "refused"),
+        workers=tuple(map(Worker.of, shell.plugins.processes())),
+        lost=dict(shell.lost),
     )
 
 
@@ -152,6 +160,8 @@ def _status_lines(value: Status | Listing[Kept], width: int) -> list[str]:
         ("itself", _itself_line(value)),
         ("open", ", ".join(value.things) or "nothing"),
         ("plugins", ", ".join(value.plugins) or "none"),
+        *(("workers" if place == 0 else "", str(worker)) for place, worker in enumerate(value.workers)),
+        *(("given up", f"{name}: {why}") for name, why in value.lost.items()),
     )
     return [printable(f"{name:<11} {text}", keep="") for name, text in facts]
 

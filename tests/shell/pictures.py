@@ -3,6 +3,7 @@
 from typing import Any
 
 from coloop import CoroutinePicture, Snapshot, SocketPicture
+from coshell.processes import ProcessPicture
 
 
 def coroutine(id: int = 1, name: str = "main", **known: Any) -> CoroutinePicture:
@@ -73,3 +74,24 @@ def snapshot(*coroutines: CoroutinePicture, **known: Any) -> Snapshot:
         "channels": (),
     }
     return Snapshot(**(usual | known))
+
+
+def process(name: str = "web/w1", *coroutines: CoroutinePicture, **known: Any) -> ProcessPicture:
+    """A worker with a client, as it has told half a second ago."""
+    usual: dict[str, Any] = {
+        "pid": 77,
+        "state": "running",
+        "live": len(coroutines),
+        "sockets": (
+            socket("listener", "127.0.0.1:8080", 2, id=1, state="listening", kernel="LISTEN"),
+            socket(
+                "server", "127.0.0.1:8080", 3, id=2, peer="127.0.0.1:51312", kernel="CLOSE_WAIT", reader=3
+            ),
+        ),
+        "heap_bytes": 1_200 * 1024,
+        "rss_bytes": 31 * 1024 * 1024,
+        "clients": 1,
+        "requests": 1024,
+        "taken_ago_s": 0.5,
+    }
+    return ProcessPicture(name, coroutines=coroutines, **(usual | known))

@@ -37,8 +37,10 @@ def shell(tmp_path: Path, console: Capture) -> Iterator[Shell]:
 
 def test_the_names_are_these() -> None:
     assert {
-        "Arg", "Bytes", "Column", "Command", "CommandError", "Count", "Directive", "Duration", "Lint", "Percent",
-        "PsColumn", "Shell", "hookimpl", "is_local", "is_name", "plural", "printable", "table",
+        "ADDRESS", "Arg", "Bytes", "CA", "Certificate", "Column", "Command", "CommandError", "Count",
+        "Directive", "Duration", "INSECURE", "Lint", "PUBLIC", "Percent", "ProcessPicture", "PsColumn",
+        "SERVE_TLS", "Shell", "Sight", "TRY_TLS", "Trust", "called", "certificate", "checked_address", "cut",
+        "hookimpl", "is_local", "is_name", "plural", "printable", "table",
     } == NAMES  # fmt: skip
 
 

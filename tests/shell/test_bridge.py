@@ -11,7 +11,7 @@ import pytest
 
 import coloop
 from coloop.testing import MockClock
-from coshell.bridge import Bridge, Hogged
+from coshell.bridge import HOGGED_S, Bridge, Hogged
 from tests.patience import wait_for
 
 
@@ -249,6 +249,20 @@ def test_ctrl_c_gives_up_a_call_behind_somebody_who_lets_nobody_run(bridge):
     assert str(raised.value) == "goes on later: co#2 spin lets nobody else run (kill 2)"
     assert bridge.scheduler.kill(raised.value.hog) == "ended"
     assert bridge.call(lambda: 7) == 7
+
+
+def test_ctrl_c_waits_for_somebody_who_only_computes_for_a_moment(bridge):
+    started, looks = threading.Event(), []
+
+    def compute():
+        me = coloop.current()
+        bridge.hog = lambda: looks.append(me) or (me, HOGGED_S - 0.1)
+        started.set()
+        while len(looks) < 3:
+            pass
+
+    with AfterIt(started, press_ctrl_c), pytest.raises(KeyboardInterrupt):
+        bridge.call(lambda: (coloop.go(compute), coloop.sleep(3600)))
 
 
 def test_a_call_that_never_came_to_its_turn_is_never_made(bridge):

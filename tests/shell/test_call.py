@@ -7,6 +7,7 @@ import pytest
 
 import coloop
 from coshell.call import DONE, INTERRUPT, TICK, Call
+from coshell.ending import Summons, Terminated
 from tests.patience import PATIENCE_S
 
 
@@ -86,6 +87,14 @@ def test_an_ignored_signal_stays_ignored():
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_request_for_the_end_of_the_session_is_for_no_call():
+    call = Call(int, (), "shell")
+    summons = Summons(again_s=3600.0)
+    with summons.awaited(), summons.taking_ctrl_c(), pytest.raises(Terminated), call.taking_ctrl_c():
+        os.kill(os.getpid(), signal.SIGINT)
+        call.next_event(PATIENCE_S)
 
 
 def test_the_keyboard_may_be_somebody_elses():

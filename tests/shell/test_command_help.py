@@ -40,6 +40,12 @@ def test_usage_shows_what_may_be_left_out_and_what_may_come_again():
     assert choosing.usage() == "try_it load|unload [--wait SECONDS] [--json]"
 
 
+def test_forms_in_the_details_keep_their_lines():
+    form = "  try_it start NAME ADDRESS [--with A --very LONG --list OF --options THAT --goes ON]"
+    told = command(details=f"{form}\n  try_it stop NAME\nMore about it.").help()
+    assert f"\n{form}\n  try_it stop NAME\nMore about it.\n" in told
+
+
 def test_long_details_are_broken_into_lines():
     told = command(details="word " * 100).help()
     assert max(map(len, told.split("\n"))) <= 80

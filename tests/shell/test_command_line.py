@@ -90,6 +90,12 @@ def test_as_at_the_end_is_an_option():
     assert parsed(":80 as c", ADDRESS, AS) == {"address": ":80", "as_": "c"}
 
 
+def test_as_before_an_option_is_one_too():
+    assert parsed(":80 as c --size 8", ADDRESS, AS, SIZE) == {"address": ":80", "as_": "c", "size": 8}
+    with pytest.raises(UsageError, match="'as' is one argument too many"):
+        parsed(":80 as c d", ADDRESS, AS)
+
+
 def test_as_is_a_word_where_there_is_no_such_option():
     assert parsed("x as y", Arg("words", repeat=True)) == {"words": ("x", "as", "y")}
 
@@ -176,3 +182,19 @@ def test_what_an_expression_raises_is_raised():
 def test_help_can_be_asked_for_anywhere(typed):
     with pytest.raises(HelpAsked):
         parsed(typed, ADDRESS)
+
+
+# -- pairs -----------------------------------------------------------------------------------------
+
+ON = Arg("--on", kind="pair", repeat=True)
+
+
+def test_what_is_put_into_a_pair_stays_the_object_that_it_is():
+    text = "--on close=leave --on receive={payload} --on 'start={payload}' --on 'connect'={payload}"
+    assert parsed(text, ON, names={"payload": [1]}) == {
+        "on": ("close=leave", {"receive": [1]}, "start={payload}", "connect=[1]")
+    }
+
+
+def test_a_whole_mapping_may_be_put_in():
+    assert parsed("--on {payload}", ON, names={"payload": {"close": 1}}) == {"on": ({"close": 1},)}

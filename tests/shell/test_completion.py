@@ -8,7 +8,7 @@ import pytest
 
 from coshell.command import Arg, Command, CommandTable
 from coshell.completion import World, candidates
-from tests.shell.pictures import coroutine
+from tests.shell.pictures import coroutine, process
 
 
 @pytest.fixture
@@ -88,6 +88,19 @@ def test_nothing_is_offered_for_nonsense(world: World) -> None:
     assert texts("zzzzz", world) == []
 
 
+def test_coroutines_of_other_processes_are_offered_where_they_can_be_reached(world: World) -> None:
+    for name in ("where", "cancel", "join"):
+        world.commands.register(
+            Command(name, "look", print, (Arg("coroutine", kind="coroutine", repeat=True),))
+        )
+    there = process("web/w1", coroutine(12, "web/c1"), coroutine(13, "web/c2"))
+    world = replace(world, processes=lambda: [there])
+    assert texts("where web/", world) == ["web/w1:12", "web/w1:13"]
+    assert texts("cancel web/w1:12 web/w1:13", world) == ["web/w1:13"]
+    assert {"co#7", "web/w1:12"} <= set(texts("where ", world))
+    assert texts("join web/", world) == []
+
+
 def test_an_object_may_be_a_name_a_coroutine_or_what_is_open(world: World) -> None:
     asks = Command("refs", "who holds it", print, (Arg("object", kind="python"),))
     world.commands.register(asks)
@@ -109,3 +122,30 @@ def test_plot_takes_coroutines_and_places_of_birth(world: World) -> None:
     known = replace(world, places=lambda: ["demo.cosh:12", "<co:3>:1"])
     assert texts("plot de", known) == ["demo.cosh:12"]
     assert "leaky" in texts("plot leaky demo.cosh:12 le", known)
+
+
+def test_what_a_place_takes_may_depend_on_the_first_word(world: World) -> None:
+    name = Arg("name", kind="server")
+    forms = {
+        "set": (name, Arg("key", kind="choice", choices=("idle", "framing"))),
+        "reload": (name, Arg("handler", kind="value")),
+        "list": (),
+    }
+    action = Arg("action", kind="choice", choices=("set", "reload", "list", "start"))
+    args = (action, Arg("name"), Arg("address", kind="address", optional=True), Arg("--all", kind="flag"))
+    world.commands.register(Command("server", "serve", print, args, forms=forms))
+    assert texts("server set ", world) == ["echo#1"]
+    assert texts("server set echo#1 ", world) == ["idle", "framing"]
+    assert texts("server --all set echo#1 f", world) == ["framing"]
+    assert texts("server reload echo#1 pay", world) == ["payload"]
+    assert texts("server start web e", world) == ["echo#1"]
+    assert texts("server list ", world) == ["--all", "--json", "--help"]
+
+
+def test_a_pair_begins_with_a_key_and_goes_on_with_python(world: World) -> None:
+    on = Arg("--on", kind="pair", choices=("receive=", "close="))
+    world.commands.register(Command("server", "serve", print, (on,)))
+    assert texts("server --on ", world) == ["receive=", "close="]
+    assert texts("server --on re", world) == ["receive="]
+    assert texts("server --on receive=pay", world) == ["payload"]
+    assert texts("server --on receive={pay", world) == ["payload"]

@@ -44,6 +44,22 @@ def test_a_signal_that_asks_for_the_end_is_raised(summons: Summons, number: sign
         signal.raise_signal(number)
 
 
+def test_ctrl_c_asks_for_the_end_where_that_is_wanted(summons: Summons):
+    before = signal.getsignal(signal.SIGINT)
+    with summons.taking_ctrl_c(), pytest.raises(Terminated):
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_that_is_ignored_stays_ignored(summons: Summons):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with summons.taking_ctrl_c():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_request_that_python_forgot_is_raised_again(summons: Summons, monkeypatch: pytest.MonkeyPatch):
     lose_it(monkeypatch)
     with pytest.raises(Terminated):

@@ -82,6 +82,13 @@ def test_an_expression_in_a_command_takes_no_number(interpreter):
     assert interpreter.remember("") == "<co:1>"
 
 
+def test_a_function_that_is_put_into_a_command_keeps_its_text(interpreter):
+    assert interpreter.put_in("1 + 1") == 2
+    function = interpreter.put_in(" lambda: 1 / 0 ")
+    assert function.__code__.co_filename == "<co:1>"
+    assert linecache.getline("<co:1>", 1) == "lambda: 1 / 0\n"
+
+
 def test_our_own_future_imports_do_not_reach_the_user(interpreter):
     assert interpreter.run("def f(x: int): pass\nf.__annotations__") == {"x": int}
 

@@ -282,6 +282,25 @@ def test_who_is_connected_gets_a_moment(here):
         assert running.process.wait(PATIENCE_S) == 143
 
 
+def test_standard_input_is_read_so_that_signals_are_heard(here):
+    """How, is in `test_standard_input.py`."""
+    done = coshell(
+        here, stdin="import sys\nprint(type(sys.stdin.buffer.raw).__module__)\nprint(input())\nhello\n"
+    )
+    assert done.stdout == "coshell.standard_input\nhello\n"
+
+
+def test_a_script_that_asks_for_input_gets_the_next_line_and_goes_on_behind_it(here):
+    done = coshell(here, stdin="one = input()\nhello\ntwo = input()\nyou\nprint(one, two)\n")
+    assert done.stdout == "hello you\n"
+
+
+def test_standard_input_that_cannot_be_read_is_told_of(here, tmp_path):
+    with (tmp_path / "file").open("w") as for_writing:
+        done = coshell(here, stdin_file=for_writing)
+    assert (done.returncode, done.stderr) == (2, "<stdin>: cannot be read: bad file descriptor\n")
+
+
 def is_listening(port):
     try:
         socket.create_connection(("127.0.0.1", port)).close()

@@ -14,10 +14,12 @@ from coshell.monitor import (
     Monitor,
     Sample,
     Series,
+    ServerLine,
     servers_in,
+    with_workers,
 )
 from tests.patience import PATIENCE_S
-from tests.shell.pictures import coroutine, snapshot, socket
+from tests.shell.pictures import coroutine, process, snapshot, socket
 
 
 class Facts:
@@ -232,3 +234,54 @@ def test_a_failure_in_a_look_is_told_once_and_the_looking_goes_on() -> None:
         assert sampled.acquire(timeout=PATIENCE_S)
     monitor.stop()
     assert notices == ["the monitor failed: ValueError: no \\x1b good"]
+
+
+# -- other processes
+
+OWN = ServerLine("echo#1", "127.0.0.1:7000", 4)
+
+
+def test_all_workers_of_a_server_are_one_line() -> None:
+    workers = [
+        process("web/w1"),
+        process("web/w2", clients=5, sockets=()),
+        process("mail/w1", sockets=(), clients=0),
+    ]
+    assert with_workers([OWN], workers) == [
+        OWN,
+        ServerLine("web", "127.0.0.1:8080", 6, 2),
+        ServerLine("mail", "", 0, 1),
+    ]
+
+
+def test_a_server_of_which_this_process_has_the_listener_is_one_line_too() -> None:
+    own = ServerLine("web", "127.0.0.1:9000", 1)
+    assert with_workers([own, OWN], [process("web/w1", sockets=())]) == [
+        OWN,
+        ServerLine("web", "127.0.0.1:9000", 2, 1),
+    ]
+    same = ServerLine("shell", "127.0.0.1:8080", 0)
+    assert with_workers([same], [process("web/w1")]) == [ServerLine("web", "127.0.0.1:8080", 1, 1)]
+
+
+def test_the_bar_hears_of_workers_also_while_the_scheduler_is_hogged() -> None:
+    told = [process("web/w1", clients=1)]
+    calm = snapshot(coroutine(2, "s"), sockets=(socket("listener", "127.0.0.1:7000", 2),))
+    monitor = Monitor(Facts(calm, hogged()), lambda _: None, clock=Clock(), processes=lambda: told)
+    assert [line.name for line in monitor.sample().servers] == ["s", "web"]
+    told[0] = process("web/w1", clients=7)
+    assert [(line.name, line.clients) for line in monitor.sample().servers] == [("s", 0), ("web", 7)]
+
+
+def test_names_of_workers_cannot_command_the_terminal() -> None:
+    (line,) = with_workers([], [process("\x1b[2J/w1", sockets=(socket("listener", "\x1b[3J"),))])
+    assert (line.name, line.address) == (r"\x1b[2J", r"\x1b[3J")
+
+
+def test_what_is_wrong_with_sockets_is_among_the_findings() -> None:
+    deaf = snapshot(
+        coroutine(4, "server", waiting_on="sleep 1s"),
+        sockets=(socket("listener", "127.0.0.1:7", 4, kernel="LISTEN", waiting=2),),
+    )
+    sample = Monitor(Facts(deaf), lambda _: None, clock=Clock()).sample()
+    assert [(finding.lint, finding.name) for finding in sample.findings] == [("not-accepting", "server")]

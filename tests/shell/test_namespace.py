@@ -96,3 +96,15 @@ def test_a_value_gets_a_name_of_the_users(names, namespace):
     for name in ("two words", "for", "1x", ""):
         with pytest.raises(CommandError, match="cannot be a Python name"):
             namespace.bind(name, 7)
+
+
+def test_a_command_may_have_a_function_that_can_do_more(names, namespace):
+    def tide():
+        pass
+
+    namespace.commands.register(Command("tide", "tell the tide", lambda shell: None, function=tide))
+    assert names["tide"] is tide
+    assert "tide" not in namespace.bound
+    assert names["co"].tide() == ("tide", (), {})
+    namespace.commands.unregister("tide")
+    assert "tide" not in names

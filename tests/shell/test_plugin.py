@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 import coloop
+from coshell.certificate import Certificate
 from coshell.command import CommandError
 from coshell.console import Capture
 from coshell.plugin import PluginManager, PluginRecord
@@ -435,3 +436,118 @@ def test_one_that_fails_to_stop_is_unloaded_all_the_same(plugins: Plugins, shell
     plugins.load("tides", command("tide") + hook("coshell_unloading()", "raise ValueError"))
     assert plugins.manager.unload("tides") == ()
     assert "tide" not in shell.commands
+
+
+# -- processes
+
+WORKERS = HEAD.replace("PsColumn,", "ProcessPicture, PsColumn,")
+
+
+def processes(body: str) -> str:
+    return f"{WORKERS}@hookimpl\ndef coshell_processes(shell):\n    {body}\n"
+
+
+def starting(body: str) -> str:
+    arguments = "shell, name, address, handler, workers"
+    return f"{HEAD}@hookimpl\ndef coshell_start_workers({arguments}):\n    {body}\n"
+
+
+def test_all_plugins_tell_of_the_processes_that_work_for_them(plugins: Plugins) -> None:
+    plugins.load("web", processes("yield ProcessPicture('web/w1', 77, 'running', 3)"))
+    plugins.load("none", processes("return None"))
+    plugins.load("mail", processes("return [ProcessPicture('mail/w1', 78, 'draining', 2)]"))
+    told = [(one.name, one.pid, one.state, one.live) for one in plugins.manager.processes()]
+    assert told == [("web/w1", 77, "running", 3), ("mail/w1", 78, "draining", 2)]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("raise KeyError('w1')", "KeyError: 'w1'"),
+        ("yield ProcessPicture('web/w1', 77, 'running', 3); raise KeyError('w2')", "KeyError: 'w2'"),
+        ("return ['w1']", "TypeError: it gives a str, not only ProcessPicture objects"),
+    ],
+)
+def test_a_plugin_that_cannot_tell_of_its_processes_has_none_and_is_named(
+    plugins: Plugins, body: str, why: str
+) -> None:
+    plugins.load("web", processes(body))
+    assert plugins.manager.processes() == []
+    assert f"plugin 'web': coshell_processes failed: {why}" in plugins.record("web").why
+
+
+LOOKING = f"""{HEAD.replace("PsColumn,", "PsColumn, Sight,")}@hookimpl
+def coshell_look(shell, process, coroutine):
+    BODY
+@hookimpl
+def coshell_end(process, grace_s):
+    BODY
+"""
+
+
+def test_the_plugin_that_a_process_works_for_looks_into_it_and_ends_what_is_there(plugins: Plugins) -> None:
+    plugins.load("other", LOOKING.replace("BODY", "return None"))
+    plugins.load(
+        "web",
+        LOOKING.replace("BODY", "return Sight(coroutine)", 1).replace("BODY", "return process, grace_s"),
+    )
+    sight = plugins.manager.look("web/w1", 12)
+    assert sight is not None
+    assert sight.picture == 12
+    assert plugins.manager.end("web/w1", 12, 0.5) == ("web/w1", 0.5)
+
+
+def test_what_no_plugin_knows_is_none_and_what_fails_is_one_line(plugins: Plugins) -> None:
+    assert plugins.manager.look("web/w1", 12) is None
+    plugins.load("web", LOOKING.replace("BODY", "raise KeyError(process)"))
+    with pytest.raises(CommandError, match=r"^plugin 'web': coshell_look failed: KeyError: 'web/w1'"):
+        plugins.manager.look("web/w1", 12)
+    with pytest.raises(CommandError, match=r"^plugin 'web': coshell_end failed: KeyError: 'web/w1'"):
+        plugins.manager.end("web/w1", 12, None)
+
+
+def test_all_plugins_hear_of_another_level_and_one_that_fails_hinders_nobody(plugins: Plugins) -> None:
+    hearing = f"{HEAD}@hookimpl\ndef coshell_level_changed(shell, level):\n    "
+    plugins.load("bad", f"{hearing}raise KeyError(level)\n")
+    plugins.load(
+        "web",
+        f"heard = []\n{hearing}heard.append(level)\n@hookimpl\ndef coshell_toolbar(): return heard[0]\n",
+    )
+    plugins.manager.level_changed("counts")
+    assert plugins.manager.toolbar(None) == ["counts"]  # type: ignore[arg-type]
+
+
+def test_the_first_plugin_that_can_start_workers_does_it(plugins: Plugins) -> None:
+    plugins.load("none", "")
+    plugins.load("shy", starting("return None"))
+    plugins.load("web", starting("return (shell.width > 0, name, address, handler, workers)"))
+    plugins.load("late", starting("raise AssertionError"))
+    assert plugins.manager.start_workers("w", ":0", int, 2) == (True, "w", ":0", int, 2)
+
+
+def test_a_plugin_that_knows_no_certificates_starts_no_workers_over_tls(plugins: Plugins) -> None:
+    plugins.load("plain", starting("return 'plain'"))
+    tls = starting("return certificate").replace("workers)", "workers, certificate)")
+    with pytest.raises(CommandError, match="no plugin is loaded that starts worker processes"):
+        plugins.manager.start_workers("w", ":0", int, 2, Certificate(Path("c")))
+    plugins.load("tls", tls)
+    assert plugins.manager.start_workers("w", ":0", int, 2, Certificate(Path("c"))) == Certificate(Path("c"))
+    assert plugins.manager.start_workers("w", ":0", int, 2) == "plain"
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("raise CommandError('port 80 is taken')", "port 80 is taken"),
+        ("raise KeyError('w1')", "plugin 'web': coshell_start_workers failed: KeyError: 'w1' (web.py:5 in"),
+        ("return None", "no plugin is loaded that starts worker processes"),
+    ],
+)
+def test_workers_that_cannot_be_started_are_refused_in_one_line(
+    plugins: Plugins, body: str, line: str
+) -> None:
+    plugins.load("web", starting(body))
+    with pytest.raises(CommandError) as caught:
+        plugins.manager.start_workers("w", ":0", int, 2)
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)

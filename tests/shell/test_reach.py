@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coshell.reach import host_of, is_local
+from coshell.reach import host_of, is_for_datagrams, is_local
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from coshell.reach import host_of, is_local
         "udp::0",
         "udp:127.0.0.1:53",
         "unixgram:/run/log",
+        "fd:3",
     ],
 )
 def test_what_only_this_machine_reaches_is_local(address: str) -> None:
@@ -47,3 +48,17 @@ def test_what_is_not_certain_to_be_local_is_public(address: str) -> None:
 )
 def test_the_host_of_an_address(address: str, host: str) -> None:
     assert host_of(address) == host
+
+
+@pytest.mark.parametrize(
+    ("address", "is_so"),
+    [
+        ("udp:host:1", True),
+        ("unixgram:/tmp/s", True),
+        ("host:1", False),
+        ("unix:/tmp/s", False),
+        ("udp", False),
+    ],
+)
+def test_which_addresses_have_datagrams(address: str, is_so: bool) -> None:
+    assert is_for_datagrams(address) is is_so

@@ -101,8 +101,8 @@ def keeper(value: Any) -> Callable[..., Any]:
             "<lambda># (Server, server) -> .handler (function) -> closure x -> Box",
         ),
         (
-            "s = serve(('127.0.0.1', 0), print, name='s')\ns.clients = {'ann': box()}\ndel s",
-            "s (Server, server) -> .clients (dict) -> ['ann'] -> Box",
+            "s = serve(('127.0.0.1', 0), print, name='s')\ns.known = {'ann': box()}\ndel s",
+            "s (Server, server) -> .known (dict) -> ['ann'] -> Box",
         ),
         (
             "class Thing: pass\nthing = Thing()\nf = weakref.finalize(thing, len, box())\ndel f",

@@ -13,7 +13,7 @@ import coloop
 from coshell.command import Arg, Command, CommandError
 from coshell.config import SettingError, Settings
 from coshell.console import Capture
-from coshell.shell import Quit, Shell
+from coshell.shell import STOP_S, Quit, Shell
 from tests.patience import wait_for
 
 
@@ -396,7 +396,10 @@ def test_a_virtual_clock_can_be_taken_while_nobody_lives_by_the_old_one(shell):
     assert shell.names["x"] == 5
     assert shell.bridge.clock_is_virtual
     shell.execute("y = go(sleep, 1)")
-    with pytest.raises(CommandError, match="1 coroutines live by the old one"):
+    with pytest.raises(
+        CommandError,
+        match=r"set clock: 1 coroutine lives by the old one \(2\): kill them first, or set it in a new shell",
+    ):
         shell.change_setting("clock", "real")
     assert shell.settings.clock == "virtual"
 
@@ -470,6 +473,55 @@ def test_draining_lets_nobody_in_and_waits_for_those_who_are(shell):
         assert client.recv(3) == b"two"
     with pytest.raises(OSError, match="refused"):
         shell.bridge.call(coloop.connect, address)
+
+
+class Pool:
+    """Something that can be stopped, in its own time."""
+
+    def __init__(self, stopping=lambda: None):
+        self.state, self.stopping, self.drains = "running", stopping, []
+
+    def stop(self, drain):
+        self.drains.append(drain)
+        self.stopping()
+        self.state = "stopped"
+
+
+def test_draining_ends_also_while_a_coroutine_lets_nobody_run(hogged):
+    hogged.shell.drain(0.1)
+
+
+def test_draining_stops_all_that_can_be_stopped_side_by_side(make_shell):
+    shell = make_shell(settings={"clock": "virtual"})
+    pools = [Pool(lambda: coloop.sleep(3)), Pool(lambda: coloop.sleep(3)), Pool(lambda: coloop.sleep(9999))]
+    for pool in pools:
+        shell.things.add("server", pool)
+    began_s = shell.scheduler.clock.now()
+    shell.drain(3)
+    assert [(pool.state, pool.drains) for pool in pools] == [
+        ("stopped", [3]),
+        ("stopped", [3]),
+        ("running", [3]),
+    ]
+    assert shell.scheduler.clock.now() - began_s == pytest.approx(3 + STOP_S, abs=0.1)
+
+
+def test_what_fails_while_it_is_stopped_keeps_nothing_else_from_it(shell):
+    def fail():
+        raise OSError("no such process")
+
+    for pool in (pools := [Pool(fail), Pool()]):
+        shell.things.add("server", pool)
+    shell.drain(3600)
+    assert [pool.state for pool in pools] == ["running", "stopped"]
+    shell.close()  # whoever might have asked for the failure had a turn by now
+    assert "no such process" in shell.output.console.text
+
+
+def test_a_server_that_is_given_up_is_told_and_remembered(shell):
+    shell.given_up("web", "5 workers died\nat \x1b[2Jbirth")
+    assert shell.output.console.text == "server web is given up: 5 workers died\\x0aat \\x1b[2Jbirth\n"
+    assert shell.lost == {"web": "5 workers died\nat \x1b[2Jbirth"}
 
 
 def test_draining_closes_what_was_opened_by_hand(shell):

@@ -7,6 +7,7 @@ import pytest
 from coshell.config import Settings
 from coshell.console import Capture
 from coshell.shell import Shell
+from tests.shell.pictures import process
 
 
 @pytest.fixture
@@ -98,3 +99,21 @@ def test_all_that_the_shell_keeps_stays_below_its_bound(aside):
         kept = [json.loads(line) for line in opened.type("status --self --json")]
     assert {record["what"]: record["now"] for record in kept}["marks"] == 32
     assert all(record["now"] <= record["at_most"] for record in kept if record["now"] and record["at_most"])
+
+
+def test_status_tells_of_other_processes_and_of_servers_that_were_given_up(shell, typed, monkeypatch):
+    assert not [line for line in typed("status") if line.startswith(("workers", "given up"))]
+    monkeypatch.setattr(shell.plugins, "processes", lambda: [process("web/w1"), process("web/w2", pid=78)])
+    shell.lost["mail"] = "5 workers\x1b died"
+    *_, first, second, lost = typed("status")
+    assert first.startswith(
+        "workers     web/w1 pid 77 running: 0 coroutines, 1 client, 1,024 requests; heap 1.2M"
+    )
+    assert second.startswith("            web/w2 pid 78 running")
+    assert lost == r"given up    mail: 5 workers\x1b died"
+    (record,) = map(json.loads, typed("status --json"))
+    assert record["lost"] == {"mail": "5 workers\x1b died"}
+    assert [(one["name"], one["pid"], one["clients"], one["told"]) for one in record["workers"]] == [
+        ("web/w1", 77, 1, 0.5),
+        ("web/w2", 78, 1, 0.5),
+    ]

@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -96,9 +97,35 @@ def test_nc_talks_half_closes_and_tells_who_has_closed(terminal: PseudoTerminal)
     terminal.wait_for(lambda: at_empty_prompt(terminal))
 
 
+def test_nc_talks_over_tls_and_tells_with_whom(terminal: PseudoTerminal, files: SimpleNamespace) -> None:
+    enter(terminal, f"echo :0 --tls --cert {files.both} --as e", "listening on")
+    enter(terminal, f"nc e --tls --ca {files.ca}", "certificate of organizationName=trustme")
+    enter(terminal, "hello", "< hello")
+    terminal.type(CTRL_D)
+    terminal.wait_for("sent close_notify, still reading")
+    terminal.wait_for("peer closed after")
+    terminal.wait_for(lambda: at_empty_prompt(terminal))
+
+
+def test_nc_waits_for_who_calls_and_ctrl_c_ends_that(terminal: PseudoTerminal) -> None:
+    enter(terminal, "nc -l :0", "nc: listening on 127.0.0.1:")
+    terminal.type(CTRL_C)
+    terminal.wait_for(lambda: at_empty_prompt(terminal))
+    enter(terminal, "len(conns())", "0")
+
+
 def test_ctrl_c_leaves_nc_and_only_nc(terminal: PseudoTerminal) -> None:
     enter(terminal, "echo :0 --as e", "listening on")
     enter(terminal, "nc e", "nc#1>")
+    terminal.type(CTRL_C)
+    terminal.wait_for(lambda: at_empty_prompt(terminal))
+    enter(terminal, "6 * 7", "42")
+
+
+def test_ctrl_c_leaves_nc_also_while_the_peer_sends_more_than_can_be_shown(terminal: PseudoTerminal) -> None:
+    terminal.type("def flood(conn):\rwhile True: conn.sendall(b'drop\\n' * 10000)\r\r")
+    enter(terminal, "serve :0 flood --as s", "listening on")
+    enter(terminal, "nc s", "< drop")
     terminal.type(CTRL_C)
     terminal.wait_for(lambda: at_empty_prompt(terminal))
     enter(terminal, "6 * 7", "42")
@@ -183,6 +210,23 @@ def test_tab_completes_commands_names_and_coroutines(terminal: PseudoTerminal) -
     terminal.wait_for(lambda: "kill sleepyhead" in terminal.cursor_line())
 
 
+def test_what_is_typed_ahead_stands_at_the_prompt_once(terminal: PseudoTerminal, tmp_path: Path) -> None:
+    go_on = tmp_path / "go-on"
+    terminal.type("import os\r")
+    terminal.type(
+        f"def hold():\rprint('b' + 'usy')\rwhile not os.path.exists({str(go_on)!r}): sleep(0.01)\r\r"
+    )
+    terminal.wait_for(lambda: at_empty_prompt(terminal))
+    enter(terminal, "hold()", "busy\n")
+    terminal.wait_for(lambda: terminal.cursor_line() == "")
+    terminal.type("6 * ")  # the kernel echoes it
+    terminal.wait_for(lambda: terminal.cursor_line() == "6 *")
+    go_on.touch()
+    terminal.wait_for(lambda: re.fullmatch(r"co> 6 \*\s*(py)?", terminal.cursor_line()) is not None)
+    enter(terminal, "7", "42")
+    assert "6 *\n" not in terminal.text()
+
+
 def test_f2_goes_on_to_the_next_level(terminal: PseudoTerminal) -> None:
     terminal.type("\x1b[12~")
     terminal.wait_for("accounting: sites\n")
@@ -217,3 +261,28 @@ def test_sigterm_restores_the_terminal_and_ends_with_143(terminal: PseudoTermina
     terminal.process.kill(signal.SIGTERM)
     assert terminal.wait_for_end() == 143
     assert "tidied" in terminal.text()
+
+
+# -- workers ---------------------------------------------------------------------------------------
+
+WORKERS = """\
+from coloop import SocketPicture
+from coshell.api import ProcessPicture, hookimpl
+
+LISTENER = SocketPicture(
+    id=1, fd=3, kind="tcp", role="listener", local="127.0.0.1:8080", peer=None, state="listening",
+    kernel="LISTEN", unread=None, unsent=None, received=0, sent=0, reader=2, writer=None, owner=2, age_s=1.0,
+)
+
+@hookimpl
+def coshell_processes(shell):
+    return [ProcessPicture(f"web/w{n}", 70 + n, "running", 4, (), (LISTENER,), clients=n) for n in (1, 2)]
+"""
+
+
+def test_the_bar_counts_workers_and_their_clients_and_so_does_who_wants_to_leave(tmp_path: Path) -> None:
+    (tmp_path / "workers.py").write_text(WORKERS)
+    with seat(tmp_path, "--plugin", str(tmp_path / "workers.py"), columns=160) as terminal:
+        terminal.wait_for("| web :8080 2w 3c |")
+        terminal.type(CTRL_D)
+        terminal.wait_for("2 workers, 3 clients")

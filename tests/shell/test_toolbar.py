@@ -83,3 +83,10 @@ def test_the_bar_is_never_wider_than_the_terminal_and_always_printable(
     text = "".join(part for _, part in fragments(sample, width))
     assert width_of(text) <= max(width, 0)
     assert text.isprintable()
+
+
+def test_workers_are_counted_before_their_clients() -> None:
+    sample = Sample(snapshot=snapshot(), servers=(ServerLine("web", "127.0.0.1:8080", 5, 2),))
+    assert "| web :8080 2w 5c |" in bar(sample, 200)
+    unknown = Sample(snapshot=snapshot(), servers=(ServerLine("web", "", 0, 2),))
+    assert "| web 2w 0c |" in bar(unknown, 200)
