@@ -2,21 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from coshell.command import CommandError
+from coshell.completion import World, candidates
 from coshell.console import Capture
-from coshell.shell import Result, Shell
+from coshell.shell import Shell
+from tests.plugins.at_the_prompt import do, error
 
 SHOUT = "def shout(conn):\n    while data := conn.recv():\n        conn.sendall(data.upper())\n"
 HELLO = "def shout(conn):\n    conn.sendall(b'hello')\n"
-
-
-@pytest.fixture
-def console() -> Capture:
-    return Capture()
 
 
 @pytest.fixture
@@ -27,19 +23,29 @@ def shell(console: Capture) -> Iterator[Shell]:
         yield shell
 
 
-def do(shell: Shell, *lines: str) -> Result:
-    """Run lines, all of which succeed."""
-    for line in lines:
-        result = shell.execute(line)
-        assert result.ok, result.error
-    return result
+# -- completion
 
 
-def error(shell: Shell, line: str) -> str:
-    result = shell.execute(line)
-    assert not result.ok
-    assert result.traceback is None
-    return str(result.error)
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("server stop ", ["web"]),
+        (
+            "server on web ",
+            ["start", "worker_start", "connect", "receive", "close", "worker_stop", "shutdown", "message"],
+        ),
+        ("server on web re", ["receive"]),
+        ("server on web receive sh", ["shout"]),
+        ("server set web max_", ["max_connections", "max_requests", "max_memory", "max_wait"]),
+        ("server reload web sh", ["shout"]),
+        ("server start other :0 --on cl", ["close="]),
+    ],
+)
+def test_names_events_and_keys_complete(shell: Shell, typed: str, offered: list[str]) -> None:
+    do(shell, "server start web :0 shout")
+    names = {"shout": shell.names["shout"]}
+    world = World(commands=shell.commands, names=names, coroutines=list, servers=lambda: ["web"])
+    assert [found.text for found in candidates(typed, world)] == offered
 
 
 # -- start
@@ -83,8 +89,14 @@ def test_the_listener_is_on_the_servers_own_account(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("server start web :0", "it must read: server start NAME ADDRESS HANDLER [--public]"),
-        ("server start", "it must read: server start NAME ADDRESS HANDLER [--public]"),
+        (
+            "server start web :0",
+            "it must read: server start NAME ADDRESS HANDLER|--on EVENT=EXPR... [--workers N] [--public]",
+        ),
+        (
+            "server start",
+            "it must read: server start NAME ADDRESS HANDLER|--on EVENT=EXPR... [--workers N] [--public]",
+        ),
         ("server list web", "it must read: server list"),
         ("server stop", "it must read: server stop NAME [--drain SECONDS]"),
         ("server reload web shout more", "it must read: server reload NAME [HANDLER]"),
@@ -274,12 +286,6 @@ def test_its_help_shows_all_forms(shell: Shell, console: Capture) -> None:
     do(shell, "server --help")
     for form in ("server start NAME ADDRESS HANDLER", "server list", "server reload NAME [HANDLER]"):
         assert f"  {form}" in console.text
-
-
-def test_its_source_sees_nothing_of_the_shell_but_the_api() -> None:
-    source = Path(__file__).parents[2] / "plugins" / "coshell_plugins" / "server.py"
-    imports = {line for line in source.read_text().splitlines() if "import" in line and "coshell" in line}
-    assert imports == {"from coshell.api import ("}
 
 
 def test_misuse_from_python_is_the_same_line(shell: Shell) -> None:

@@ -1,0 +1,21 @@
+"""When workers are replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a worker may do until it is replaced.
+
+    Attributes:
+        max_requests: requests after which it is replaced; each worker gets up to a tenth more, so that they do not
+            all go at once. None: any number.
+        max_memory: bytes of heap above which it is replaced; None: any.
+        max_wait_s: how long one that is replaced may finish what it has begun, before it is killed.
+    """
+
+    max_requests: int | None = None
+    max_memory: int | None = None
+    max_wait_s: float = 3.0

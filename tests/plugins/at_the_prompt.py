@@ -1,0 +1,38 @@
+"""What tests of plugins do at a prompt: run lines that succeed, and one that does not; wait for what comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from coshell.shell import Result, Shell
+from tests.patience import PATIENCE_S
+
+T = TypeVar("T")
+
+
+def do(shell: Shell, *lines: str) -> Result:
+    """Run lines, all of which succeed."""
+    for line in lines:
+        result = shell.execute(line)
+        assert result.ok, f"{line}: {result.error}\n{result.traceback}"
+    return result
+
+
+def error(shell: Shell, line: str) -> str:
+    """Run a line that fails, as it should, with one line that says why."""
+    result = shell.execute(line)
+    assert not result.ok
+    assert result.traceback is None, result.traceback
+    assert "\n" not in str(result.error)
+    return str(result.error)
+
+
+def until(get: Callable[[], T], what: str = "it") -> T:
+    """What `get` gives, as soon as that is something; the shell and its workers go on meanwhile."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := get()):
+        assert time.monotonic() < deadline, f"{what} never came"
+        time.sleep(0.02)
+    return found
