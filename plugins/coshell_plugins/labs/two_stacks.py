@@ -11,6 +11,7 @@ after the other: of each, one page is touched, as by a C function that has littl
 from __future__ import annotations
 
 import mmap
+import sys
 from typing import Final
 
 from coloop import Event, go
@@ -62,27 +63,24 @@ class Spawner:
         self._c_stacks = CStacks()
         self._kept: list[bytearray] = []
 
-    def spawn(self) -> None:
-        """Start one coroutine, which ends at once."""
-        vm_stack = bytearray(VM_STACK_BYTES)
-        c_stack = self._c_stacks.take()
-        go(_nothing)
-        self.spawned += 1
-        if self._free_c_stacks:
-            self._c_stacks.give_back(c_stack)
-        if not self._free_vm_stacks:
-            self._kept.append(vm_stack)
-
     def spawn_many(self, count: int) -> None:
-        """Start so many, one after the other."""
-        for _ in range(count):
-            self.spawn()
+        """Start so many coroutines, one after the other, each of which ends at once."""
+        for _ in range(
+            count
+        ):  # no function of its own for one: each caller that `go` notes becomes an object
+            vm_stack = bytearray(VM_STACK_BYTES)
+            c_stack = self._c_stacks.take()
+            go(_nothing)
+            self.spawned += 1
+            if self._free_c_stacks:
+                self._c_stacks.give_back(c_stack)
+            if not self._free_vm_stacks:
+                self._kept.append(vm_stack)
 
     def spawn_without_end(self, start: Event) -> None:
         """Wait for the start, then go on until something stops this."""
         start.wait()
-        while True:
-            self.spawn()
+        self.spawn_many(sys.maxsize)
 
 
 def _nothing() -> None:

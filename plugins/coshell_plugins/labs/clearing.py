@@ -1,0 +1,75 @@
+"""What a lab has made at the prompt can be cleared away, so that it can be begun again, or another one.
+
+A lab leaves traffic running, servers open and names bound: that is what one looks at. But begun a second time among
+the remains of the first it would count them too. What is a lab's own is told by when it came: coroutines
+carry a mark that they inherit from the step that started them; sockets and names are those that
+were not there before a step, and were behind it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import coloop
+from coshell.api import CommandError, Shell
+
+END_TIMEOUT_S: Final = 2.0
+
+_of_a_lab: Final = contextvars.ContextVar[bool]("coshell_lab", default=False)
+
+
+class Belongings:
+    """What one lab has made in a shell.
+
+    Args:
+        shell: the shell.
+    """
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+        self._names: set[str] = set()
+        self._sockets: set[int] = set()
+        self._settings = {key: getattr(shell.settings, key) for key in ("level", "clock")}
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Whatever is made in this block is the lab's."""
+        shell = self._shell
+        names, sockets = set(shell.bound), set(shell.scheduler.sockets)
+        shell.bridge.call(_of_a_lab.set, True)
+        try:
+            yield
+        finally:
+            shell.bridge.call(_of_a_lab.set, False)
+            self._names |= set(shell.bound) - names
+            self._sockets |= set(shell.scheduler.sockets) - sockets
+
+    def clear(self) -> None:
+        """End the coroutines, close what is open, forget the names, and set the settings back."""
+        shell = self._shell
+        shell.bridge.call(self._end)
+        for name in self._names & set(shell.bound):
+            del shell.names[name]
+        self._names.clear()
+        self._sockets.clear()
+        for key, value in self._settings.items():
+            if getattr(shell.settings, key) != value:
+                with suppress(CommandError):  # somebody else lives by that clock now
+                    shell.change_setting(key, value, "labs")
+
+    def _end(self) -> None:
+        scheduler = coloop.current_scheduler()
+        theirs = [one for one in self._shell.living() if one.context and one.context.get(_of_a_lab)]
+        for coroutine in theirs:
+            if coroutine is not coloop.current():
+                coroutine.cancel()
+        for number in self._sockets:
+            held = scheduler.sockets.get(number)
+            if held is not None:
+                held.close()
+        for coroutine in theirs:
+            if coroutine is not coloop.current():
+                coroutine.join(timeout=END_TIMEOUT_S)

@@ -1,0 +1,256 @@
+"""A guide leads through a lab step by step, and what a step has made is there to be looked at."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coshell.console import Capture
+from coshell.shell import Result, Shell
+from tests.shell.pseudo_terminal import PseudoTerminal
+from tests.shell.seats import COSHELL, enter, environ, seat
+
+CTRL_C, CTRL_D = "\x03", "\x04"
+
+LAB = """\
+# small: a list that somebody fills
+#
+# A story. It has
+# two lines.
+
+from coshell_plugins.labs.telling import figure, so
+made = []
+
+# -- The trouble: it is filled. Nobody empties it.
+
+made.append("first")
+@assert len(made) == 1
+figure("made", len(made))
+so(f"There is {len(made)} in it.")
+
+# What to look at: its length.
+made.append("second")
+@assert len(made) == 2
+
+# -- The cure: somebody empties it.
+
+waiting = go(sleep, 1000, name="sleeper")
+made.clear()
+@assert made == []
+so("It is "
+   "empty.")
+"""
+
+
+@pytest.fixture
+def shell(console: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Shell]:
+    (tmp_path / "small.cosh").write_text(LAB, encoding="utf-8")
+    (tmp_path / "other.cosh").write_text("# other: another\n\n@set clock virtual\nx = 1\n", encoding="utf-8")
+    with Shell(console=console) as shell:
+        shell.plugins.load("coshell_plugins.labs")
+        monkeypatch.setattr(sys.modules["coshell_plugins.labs.commands"], "FOLDER", tmp_path)
+        yield shell
+
+
+def do(shell: Shell, line: str) -> Result:
+    result = shell.execute(line)
+    assert result.ok, result.error
+    return result
+
+
+def shown(console: Capture, shell: Shell, line: str) -> str:
+    """What a line of the user's shows."""
+    before = len(console.text)
+    do(shell, line)
+    return console.text[before:]
+
+
+# -- one step after the other ----------------------------------------------------------------------
+
+
+def test_opening_tells_the_story_and_does_the_first_step(shell: Shell, console: Capture) -> None:
+    text = shown(console, shell, "labs open small")
+    assert text.startswith("small: a list that somebody fills\n\nA story. It has two lines.\n")
+    assert "step 1 of 4" in text
+    assert "    made = []" in text
+    assert "labs next: The trouble: it is filled (2 of 4)" in text
+    assert shell.evaluate("made") == []
+
+
+def test_next_shows_a_step_runs_it_and_tells_what_came_of_it(
+    shell: Shell, console: Capture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    do(shell, "labs open small")
+    lines = shown(console, shell, "labs next").splitlines()
+    assert lines == [
+        "-- small, step 2 of 4: The trouble: it is filled",
+        "Nobody empties it.",
+        "",
+        '    made.append("first")',
+        "",
+        "ok   len(made) == 1   (it is 1)",
+        "labs next goes on (3 of 4)",
+    ]
+    assert capsys.readouterr().out == "figure: made = 1\nso: There is 1 in it.\n"
+
+
+def test_the_last_step_says_so_and_none_follows(shell: Shell, console: Capture) -> None:
+    for line in ("labs open small", "labs next", "labs next"):
+        do(shell, line)
+    assert "that was small: labs again, or labs for the others" in shown(console, shell, "labs next")
+    assert shell.execute("labs next").error == "small has no more steps: labs again, or labs open small"
+
+
+def test_again_does_the_last_step_from_a_clean_start(shell: Shell, console: Capture) -> None:
+    for line in ("labs open small", "labs next", "labs next"):
+        do(shell, line)
+    text = shown(console, shell, "labs again")
+    assert text.startswith("-- small, step 3 of 4")
+    assert "step 2" not in text
+    assert "first" not in text
+    assert shell.evaluate("made") == ["first", "second"]
+
+
+def test_again_before_anything_was_run_shows_the_first_step(shell: Shell, console: Capture) -> None:
+    do(shell, "labs open small")
+    assert "step 1 of 4" in shown(console, shell, "labs again")
+
+
+def test_a_claim_that_does_not_hold_ends_the_step_and_it_can_be_done_again(shell: Shell) -> None:
+    do(shell, "labs open small")
+    do(shell, "made.append('mine')")
+    result = shell.execute("labs next")
+    assert not result.ok
+    assert result.error == (
+        "small.cosh:12: @assert len(made) == 1 failed: 2; labs again does this step once more"
+    )
+    do(shell, "labs again")
+    assert shell.evaluate("made") == ["first"]
+
+
+def test_nothing_is_open_at_first(shell: Shell) -> None:
+    assert shell.execute("labs next").error == "labs next: no lab is open; labs open NAME opens one"
+    assert shell.execute("labs open").error == "labs open: which one? There are other, small"
+    assert shell.execute("labs next small").error == "labs next takes no name; labs open small opens one"
+    assert shell.execute("labs open nonsense").error == "no lab 'nonsense'; there are other, small"
+
+
+# -- what is cleared away --------------------------------------------------------------------------
+
+
+def test_opening_another_clears_away_what_the_first_has_made(shell: Shell) -> None:
+    do(shell, "mine = go(sleep, 5000, name='bystander')")
+    for line in ("labs open small", "labs next", "labs next", "labs next"):
+        do(shell, line)
+    assert {one.name for one in shell.living()} == {"shell", "bystander", "sleeper"}
+    do(shell, "kill bystander")
+    do(shell, "labs open other")
+    assert {one.name for one in shell.living()} == {"shell"}
+    assert "made" not in shell.names
+    assert "waiting" not in shell.names
+    assert shell.evaluate("mine.state") == "cancelled"
+
+
+def test_settings_are_put_back(shell: Shell) -> None:
+    do(shell, "labs open other")
+    assert shell.settings.clock == "virtual"
+    do(shell, "labs open small")
+    assert shell.settings.clock == "real"
+
+
+def test_servers_of_a_lab_are_closed_and_the_users_are_not(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "small.cosh").write_text(
+        "# small: one\n\nserver = serve('127.0.0.1:0', print)\necho :0 --as e\n", encoding="utf-8"
+    )
+    do(shell, "listener = listen('127.0.0.1:0')")
+    do(shell, "labs open small")
+    assert len(shell.scheduler.sockets) == 3
+    do(shell, "labs again")
+    assert len(shell.scheduler.sockets) == 3
+    assert not shell.evaluate("listener.closed")
+
+
+def test_unloading_the_plugin_closes_the_lab(shell: Shell) -> None:
+    for line in ("labs open small", "labs next", "labs next", "labs next"):
+        do(shell, line)
+    do(shell, "plugin unload labs")
+    assert {one.name for one in shell.living()} == {"shell"}
+
+
+# -- at a terminal ---------------------------------------------------------------------------------
+
+ASKED = "Enter runs it, q leaves:"
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[PseudoTerminal]:
+    with seat(tmp_path, "--plugin", "coshell_plugins.labs", "--no-plugins", rows=60) as opened:
+        yield opened
+
+
+def times(terminal: PseudoTerminal, text: str) -> int:
+    return terminal.text().count(text)
+
+
+def at_empty_prompt(terminal: PseudoTerminal) -> bool:
+    return re.fullmatch(r"co>\s*(cmd|py)?", terminal.cursor_line()) is not None
+
+
+def test_enter_is_waited_for(terminal: PseudoTerminal) -> None:
+    enter(terminal, "labs open starved", ASKED)
+    assert "labs next" not in terminal.text()
+    terminal.type("\r")
+    terminal.wait_for("labs next: The trouble: one coroutine does it all (2 of")
+    terminal.wait_for(lambda: at_empty_prompt(terminal))
+    enter(terminal, "labs next", "serve_one_after_another(opened) --name server")
+    terminal.wait_for(lambda: terminal.cursor_line().startswith(ASKED))
+    terminal.type("\r")
+    terminal.wait_for("labs next goes on (3 of")
+    enter(terminal, "'it', co.ps()[-1].name", "'server'")
+
+
+@pytest.mark.parametrize("key", ["q", CTRL_C, CTRL_D])
+def test_who_leaves_has_run_nothing_and_is_at_the_prompt(terminal: PseudoTerminal, key: str) -> None:
+    enter(terminal, "labs open starved", ASKED)
+    terminal.wait_for(lambda: terminal.cursor_line().startswith(ASKED))
+    terminal.type(key)
+    terminal.wait_for("step 1 of")
+    terminal.wait_for("was not run: labs next shows it again")
+    terminal.wait_for(lambda: at_empty_prompt(terminal))
+    enter(terminal, "'is', 'answer_within' in globals()", "('is', False)")
+    terminal.type("labs next\r")
+    terminal.wait_for(lambda: times(terminal, ASKED) == 2)
+
+
+def test_tab_offers_the_words_and_the_names(terminal: PseudoTerminal) -> None:
+    terminal.type("labs one-\t")
+    terminal.wait_for(lambda: "labs one-loop" in terminal.cursor_line())
+    terminal.type("\x15labs open tra\t")
+    terminal.wait_for(lambda: "labs open tracker" in terminal.cursor_line())
+    terminal.type("\x15labs ag\t")
+    terminal.wait_for(lambda: "labs again" in terminal.cursor_line())
+
+
+def test_from_the_command_line_enter_leads_through_all_of_it(tmp_path: Path) -> None:
+    line = ["--no-plugins", "--plugin", "coshell_plugins.labs", "-c", "labs open starved"]
+    with PseudoTerminal([*COSHELL, *line], environ(tmp_path), rows=60) as terminal:
+        for step in range(1, 4):
+            terminal.wait_for(f"step {step} of")
+            terminal.wait_for(lambda: terminal.cursor_line().startswith(ASKED))
+            terminal.type("\r")
+        terminal.wait_for("step 4 of")
+        terminal.wait_for(lambda: terminal.cursor_line().startswith(ASKED))
+        terminal.type("q\r")
+        assert terminal.wait_for_end() == 0
+
+
+def test_a_dumb_terminal_asks_too(tmp_path: Path) -> None:
+    options = ("--plugin", "coshell_plugins.labs", "--no-plugins")
+    with seat(tmp_path, *options, rows=60, TERM="dumb") as terminal:
+        enter(terminal, "labs open starved", ASKED)
+        terminal.type("\r")
+        terminal.wait_for("labs next: The trouble")
