@@ -5,6 +5,7 @@
     python -m bench spawn yield --against gevent,uvloop   only these
     python -m bench ledger                                all that begin with `ledger-`
     python -m bench --json r.json --svg r.svg --markdown bench/RESULTS.md
+    python -m bench.listeners                             another question: one listener for all workers, or one each
 
 Peers come with `pip install 'coshell[bench]'`; those that are not installed are left out, and told of.
 """
@@ -22,14 +23,15 @@ import psutil
 from . import table
 from .certificate import NoCertificate, certificate
 from .chart import chart
-from .contenders import CONTENDERS, OURS
+from .contenders import CONTENDERS, OURS, OURS_HTTP
 from .cores import Cores, choose_cores, may_go_ahead
 from .document import document
 from .machine import look
-from .measures import MEASURES, TLS, Measure
+from .measures import MEASURES, PLAIN, TLS, Measure
 from .native import WITH_TLS, NoCompiler, compiled
 from .page import page
 from .process import ROOT
+from .requests import wrk
 from .rounds import Result, Table
 
 
@@ -131,11 +133,14 @@ def possible(measures: Sequence[Measure], cores: Cores, notes: Notes) -> list[Me
     elif any(measure.name == "latency" for measure in measures) and not may_go_ahead():
         notes.add("latency: other processes can hold it up, as we may not go ahead of them (SCHED_FIFO)")
     try:
-        if any(measure.serves for measure in measures):
+        if any(measure.serves in {PLAIN, TLS} for measure in measures):
             compiled("load")
     except NoCompiler as error:
-        notes.add(f"all measures over sockets are left out: {error}")
-        measures = [measure for measure in measures if not measure.serves]
+        notes.add(f"all measures of echoes over sockets are left out: {error}")
+        measures = [measure for measure in measures if measure.serves not in {PLAIN, TLS}]
+    if wrk() is None and any(measure.ours == OURS_HTTP for measure in measures):
+        notes.add("all measures of HTTP are left out: wrk is not installed")
+        measures = [measure for measure in measures if measure.ours != OURS_HTTP]
     try:
         if any(measure.serves == TLS for measure in measures):
             compiled("load", WITH_TLS)

@@ -12,10 +12,11 @@ from math import inf
 from typing import Any, Protocol
 
 from .certificate import certificate
-from .contenders import OURS, UNCOUNTED
+from .contenders import OURS, OURS_HTTP, UNCOUNTED
 from .cores import Cores, ahead_of_others
 from .process import Failed, load
 from .prompt import Prompt
+from .requests import request_load
 from .sample import FAN_WORKERS, sum_below
 
 GREENS = ("gevent", "eventlet")
@@ -24,6 +25,7 @@ LIBRARIES = (*GREENS, *TASKS)
 SERVERS = (*GREENS, "asyncio", "uvloop", "uvloop_protocol", "asyncio_protocol", "trio", "curio", "c_epoll")
 ACCOUNTED = ("coloop_counts", "coloop_heap", "coloop_sites", "coloop_exact")
 TRACED = ("coloop_tracemalloc", "coloop_tracemalloc10", "coloop_memray", "coloop_memray_objects")
+HTTP_SERVERS = ("gunicorn_gevent", "uvicorn_h11", "uvicorn_httptools")
 TLS_SERVERS = tuple(name for name in SERVERS if name != "c_epoll")
 
 YIELDERS = 100
@@ -197,6 +199,7 @@ def _growth(process: Asked, sizes: Sizes, _: Cores) -> tuple[float, ...]:
 
 
 PLAIN, TLS = "echo_server", "tls_echo_server"
+HTTP, HTTP_WORKERS = "http_server", "http_workers"
 
 
 class Serving:
@@ -253,6 +256,35 @@ def _rates(mode: str, connections: int, size_bytes: int, *, tls: bool = False) -
         return messages / seconds, messages / server_cpu_s, load_share * 100, server_cpu_s / seconds * 100
 
     return take
+
+
+def _requests(call: str) -> Take:
+    """A value for each of `_rate_rows`. Two workers are on all cores, with the load beside them."""
+
+    def take(process: Asked, sizes: Sizes, cores: Cores) -> tuple[float, ...]:
+        port = int(process.ask(call)["port"])
+        core = cores.load if call == HTTP else None
+        found = request_load(core, port, process.pid, sizes.n, sizes.seconds)
+        seconds, server_cpu_s, answered = found["seconds"], found["server_cpu_s"], found["messages"]
+        if server_cpu_s <= 0:
+            raise Failed("its CPU time cannot be read")
+        shares = found["load_cpu_s"] / seconds * 100, server_cpu_s / seconds * 100
+        return answered / seconds, answered / server_cpu_s, *shares
+
+    return take
+
+
+def _http_measure(name: str, call: str, title: str, quick: Sizes | None) -> Measure:
+    return Measure(
+        name,
+        _rate_rows(title, "requests"),
+        HTTP_SERVERS,
+        _requests(call),
+        Sizes(64, 5, 2.0),
+        quick,
+        serves=call,
+        ours=OURS_HTTP,
+    )
 
 
 def _rate_rows(
@@ -453,6 +485,8 @@ MEASURES: dict[str, Measure] = {
             None,
             serves=TLS,
         ),
+        _http_measure("http", HTTP, "HTTP, 64 connections, 1 worker", Sizes(64, 1, 1.0)),
+        _http_measure("http-workers", HTTP_WORKERS, "HTTP, 64 connections, 2 workers", Sizes(64, 1, 1.0)),
         Measure(
             "memory",
             (Row("memory per parked coroutine", "KiB", at_most=6.2), Row("spawn and park", "us")),

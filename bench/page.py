@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from .contenders import OURS, UNCOUNTED
+from .contenders import OURS, OURS_HTTP, UNCOUNTED
 from .figures import Spread, digits
 from .machine import Machine
 from .rounds import Result
@@ -24,13 +24,18 @@ PER_CPU_SECOND = (
     "busier of the two, it is what the first of these tells of, and only the second compares the servers."
 )
 
-HEADINGS = {OURS: "Ratios", UNCOUNTED: "What accounting costs"}
+HEADINGS = {OURS: "Ratios", OURS_HTTP: "HTTP", UNCOUNTED: "What accounting costs"}
 ACCOUNTING = (
     "coloop at level `off` against coloop at its other levels (`exact` is `sites` with every block noted), and "
     "against itself under other tools: so many times as much does it cost there. `tracemalloc` keeps one line for "
     "each block, `tracemalloc10` ten frames; `memray` as it comes sees no single objects, `memray_objects` does. All "
     "but the echo is CPU time, of a process for each sample."
 )
+REQUESTS = (
+    "GET of 13 bytes over connections that are kept, by `wrk -t1`. With one worker, server and wrk have a core each; two "
+    "workers share all cores with wrk, so on a machine of two cores the row tells how well three share two."
+)
+BELOW = {OURS_HTTP: REQUESTS, UNCOUNTED: ACCOUNTING}
 
 
 def page(machine: Machine, results: Sequence[Result], notes: Sequence[str]) -> str:
@@ -97,7 +102,7 @@ def _ratios(results: Sequence[Result]) -> list[str]:
             continue
         peers = list(dict.fromkeys(peer.contender for result in compared for peer in result.peers))
         rows = [_ratio_cells(result, peers) for result in compared]
-        lines += ["", f"## {heading}", "", *([ACCOUNTING, ""] if ours == UNCOUNTED else [])]
+        lines += ["", f"## {heading}", "", *([BELOW[ours], ""] if ours in BELOW else [])]
         lines += _table(["measure", ours, *(f"x {peer}" for peer in peers)], rows)
     return lines
 

@@ -49,7 +49,7 @@ def spawn_growth(contender: ModuleType, n: int) -> Answer:
 SPECIAL: dict[str, Callable[[ModuleType, int], Answer]] = {"park": park, "spawn_growth": spawn_growth}
 
 
-SERVERS = ("echo_server", "tls_echo_server")
+SERVERS = ("echo_server", "tls_echo_server", "http_server", "http_workers")
 
 
 def answer(contender: ModuleType, call: str, args: list[int]) -> Answer:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,22 +20,40 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from bench import measures, table
+import coloop
+from bench import listeners, measures, table
 from bench.__main__ import Notes, chosen, installed, main, possible
 from bench.certificate import NoCertificate, certificate
 from bench.chart import chart
-from bench.contenders import CONTENDERS, OURS, UNCOUNTED, Contender
+from bench.contenders import CONTENDERS, OURS, OURS_HTTP, UNCOUNTED, Contender
 from bench.cores import Cores, ahead_of_others, may_go_ahead
 from bench.document import document
 from bench.figures import Spread, digits, extra_share, median, ratio, spread
 from bench.machine import look
-from bench.measures import MEASURES, PLAIN, TLS, TLS_SERVERS, YIELDERS, Measure, Row, Sizes, checked, serving
+from bench.measures import (
+    HTTP,
+    HTTP_SERVERS,
+    HTTP_WORKERS,
+    MEASURES,
+    PLAIN,
+    TLS,
+    TLS_SERVERS,
+    YIELDERS,
+    Measure,
+    Row,
+    Sizes,
+    checked,
+    serving,
+)
 from bench.native import NoCompiler, cache_folder, compiled
 from bench.page import ALWAYS, explanations, page
 from bench.process import ROOT, Failed, Process, load
 from bench.prompt import Prompt
+from bench.requests import cpu_s, request_load
 from bench.rounds import Finding, Result, Table
 from bench.sample import Turns, delays, sum_below
+from coshell_plugins.http import Request, http
+from tests.thorough import sample
 
 ANYWHERE = Cores(None, None)
 OK = Finding(OURS, (1.0, 2.0, 3.0))
@@ -357,7 +378,10 @@ def test_a_contender_does_what_it_is_timed_for(contender: str) -> None:
             assert process.ask(call, 100)["done"] == 100
 
 
-@pytest.mark.parametrize("contender", [UNCOUNTED, "coloop_heap", "coloop_tracemalloc10"])
+@pytest.mark.parametrize(
+    "contender",
+    sample(["coloop_heap", UNCOUNTED, "coloop_tracemalloc10"], 3),
+)
 def test_what_the_ledger_is_measured_with_is_done(contender: str) -> None:
     with Process(contender, ANYWHERE) as process:
         for call in ("small", "cold", "large", "documents", "pingpong", "requests", "births", "park"):
@@ -410,7 +434,7 @@ def test_who_fails_is_left_out_and_the_others_go_on() -> None:
 
 
 @needs_c
-@pytest.mark.parametrize("contender", [OURS, "asyncio", "asyncio_protocol", "c_epoll"])
+@pytest.mark.parametrize("contender", sample([OURS, "asyncio", "c_epoll", "asyncio_protocol"], 2))
 def test_every_byte_comes_back(contender: str) -> None:
     with Process(contender, ANYWHERE) as process:
         port = int(process.ask("echo_server")["port"])
@@ -549,7 +573,7 @@ def test_the_cpu_time_of_the_server_is_told_beside_that_of_the_load() -> None:
 
 @needs_c
 @needs_tls
-@pytest.mark.parametrize("contender", [OURS, "asyncio", "asyncio_protocol"])
+@pytest.mark.parametrize("contender", sample([OURS, "asyncio", "asyncio_protocol"], 3))
 def test_every_byte_comes_back_through_tls(contender: str) -> None:
     with Process(contender, ANYWHERE) as process:
         port = int(process.ask(TLS, *certificate())["port"])
@@ -585,6 +609,98 @@ def test_each_peer_that_serves_does_so_in_tls_too() -> None:
     folder = Path(measures.__file__).parent / "contenders"
     for name in TLS_SERVERS:
         assert f"def {TLS}(" in (folder / f"{name}.py").read_text()
+
+
+# -- over HTTP -----------------------------------------------------------------------------------
+
+
+def test_each_server_of_http_serves_with_one_worker_and_with_two() -> None:
+    folder = Path(measures.__file__).parent / "contenders"
+    for name in (OURS_HTTP, *HTTP_SERVERS):
+        text = (folder / f"{name}.py").read_text()
+        assert f"def {HTTP}(" in text
+        assert f"def {HTTP_WORKERS}(" in text
+
+
+@pytest.mark.parametrize("name", sample(["http-workers", "http"], 2))
+def test_a_measure_of_http_gives_a_rate_and_whose_time_it_took(name: str) -> None:
+    told: list[str] = []
+    at_work = Table(MEASURES[name], Sizes(4, 1, 0.3), ANYWHERE, told.append)
+    by_clock, by_cpu, *shares = at_work.run([OURS_HTTP])
+    assert [note for note in told if "disturbed" not in note] == []
+    assert by_clock.ours.figure.median > 0
+    assert by_cpu.ours.figure.median > 0
+    assert all(0 < result.ours.figure.median < 100 * (os.cpu_count() or 1) + 10 for result in shares)
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """Says this to whoever comes, whatever is asked."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def say() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(1000)
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=say, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/1.0 404 No\r\n\r\n", "it answers 404 b''"),
+        (b"HTTP/1.0 200 OK\r\n\r\nhello", "it answers 200 b'hello'"),
+        (b"nonsense\r\n\r\n", "it does not answer"),
+        (b"", "it does not answer"),
+    ],
+)
+def test_a_server_that_answers_something_else_is_found_out(answer: bytes, why: str) -> None:
+    with answering(answer) as port, pytest.raises(Failed, match=why):
+        request_load(None, port, os.getpid(), 1, 1.0)
+
+
+def test_a_server_that_answers_well_only_at_first_is_found_out() -> None:
+    good = [True]
+
+    def app(_: Request) -> object:
+        return "hello, world\n" if good and good.pop() else (404, "no")
+
+    def main() -> None:
+        with coloop.serve(":0", http(app)) as server, pytest.raises(Failed, match="Non-2xx"):
+            coloop.to_thread(request_load, None, server.address.port, os.getpid(), 2, 1.0)
+
+    coloop.run(main)
+
+
+def test_the_processes_that_a_server_has_started_count_as_its_own() -> None:
+    program = "import sys, time; end = time.process_time() + 0.2\nwhile time.process_time() < end: pass\nsys.stdin.read()"
+    starts = (
+        f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {program!r}]).returncode)"
+    )
+    before = cpu_s(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", starts], stdin=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 30
+        while cpu_s(process.pid) < 0.2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert cpu_s(process.pid) >= 0.2
+        assert cpu_s(os.getpid()) - before >= 0.2
+    assert cpu_s(process.pid) == 0
+
+
+def test_without_wrk_what_needs_none_is_still_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.__main__.wrk", lambda: None)
+    notes = Notes()
+    left = possible([MEASURES["http"], MEASURES["http-workers"], MEASURES["hop"]], Cores(0, 1), notes)
+    assert [measure.name for measure in left] == ["hop"]
+    assert "all measures of HTTP are left out: wrk is not installed" in notes.said
 
 
 def test_contenders_warm_up_with_a_sample_that_is_not_counted() -> None:
@@ -766,3 +882,11 @@ def test_a_name_that_is_not_known_is_refused(
         main(arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_no_request_is_lost_where_workers_inherit_one_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    told: list[str] = []
+    listeners.measure("inherited", 0.1, told.append)
+    (line,) = told
+    assert re.match(r" *inherited: 0 of [\d,]+ requests lost while 1 workers were replaced; ", line)

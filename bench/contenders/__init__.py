@@ -9,6 +9,7 @@
 `timers_cancelled(n)`, `timers_fired(n)`   timers that are set and cancelled; that are set and fire
 `echo_server(listening)`           an echo server on a free port, told to `listening`; never returns
 `tls_echo_server(listening, certificate, key)`   the same in TLS, with these two PEM files
+`http_server(listening)`, `http_workers(listening)`   an HTTP server with one worker; with two, on all cores
 
 Each returns a `Sample` (see `bench.sample`). What a library does not have is not in its file. Those that tell
 what the ledger costs are coloop at its levels and under other tools; what they do is in `_workloads.py`.
@@ -42,6 +43,7 @@ class Contender(NamedTuple):
 
 
 OURS = "coloop"
+OURS_HTTP = "coloop_http"
 UNCOUNTED = "coloop_off"  # with which each kind of accounting is compared
 
 CONTENDERS = {
@@ -68,5 +70,9 @@ CONTENDERS = {
         Contender("coloop_tracemalloc10"),
         Contender("coloop_memray", "memray"),
         Contender("coloop_memray_objects", "memray"),
+        Contender(OURS_HTTP),
+        Contender("gunicorn_gevent", "gunicorn"),
+        Contender("uvicorn_h11", "uvicorn"),
+        Contender("uvicorn_httptools", "httptools"),
     )
 }
