@@ -2,7 +2,9 @@
 
    An object begins where its block does, or behind what the collector keeps before it, and its second word
    is the address of its type. So a block is an object if one of these places says so of a type that there
-   is; all others are what objects keep elsewhere: the bytes of a bytearray, the entries of a dict. */
+   is, and nothing speaks against it; all others are what objects keep elsewhere: the bytes of a bytearray,
+   the entries of a dict. What speaks against it matters, because a block is not cleared when it is given out
+   anew: of a list that has room for four and holds one, the second word is still the type of what lay there. */
 
 #include "ledger.h"
 
@@ -36,6 +38,25 @@ header_of(PyTypeObject *type)
     return collected + (type->tp_flags & PREHEADER ? 2 * (int64_t)sizeof(PyObject *) : 0);
 }
 
+/* Memory that nobody has cleared looks like an object with an address in place of a count: those are larger. */
+static int
+may_be_a_count(Py_ssize_t references)
+{
+    return references > 0 && (uint64_t)references <= UINT32_MAX;
+}
+
+static int
+may_be_a_str(const char *block, int64_t bytes)
+{
+    const PyASCIIObject *text = (const PyASCIIObject *)block;
+    if (bytes < (int64_t)sizeof(PyASCIIObject) || text->length < 0 || text->length > bytes)
+        return 0;
+    if (!text->state.compact)
+        return 1;
+    int64_t head = text->state.ascii ? sizeof(PyASCIIObject) : sizeof(PyCompactUnicodeObject);
+    return head + (text->length + 1) * text->state.kind <= bytes;
+}
+
 /* The first sum is that of what is no object. */
 static TypeSum *
 type_in(Types *types, TypeSum *none, const char *block, int64_t bytes)
@@ -43,7 +64,8 @@ type_in(Types *types, TypeSum *none, const char *block, int64_t bytes)
     for (int64_t header = 0; header <= 32 && header + (int64_t)sizeof(PyObject) <= bytes; header += 16) {
         PyObject *object = (PyObject *)(block + header);
         TypeSum *sum = Py_TYPE(object) ? find_type(types, Py_TYPE(object)) : NULL;
-        if (sum && sum->type && header == header_of(sum->type) && Py_REFCNT(object) > 0)
+        if (sum && sum->type && header == header_of(sum->type) && may_be_a_count(Py_REFCNT(object)) &&
+            (sum->type != &PyUnicode_Type || may_be_a_str(block, bytes)))
             return sum;
     }
     return none;
