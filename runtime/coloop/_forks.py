@@ -1,22 +1,26 @@
 """What a child process has of its parent's after a fork: handles that it must not use.
 
 A fork copies the memory with all handles in it, and the descriptors lead to the same connections. The
-poller is shared too: what the child takes out of it, the parent does not hear of any more. So in the child
-every handle is marked before anybody can use one, and the scheduler is not there; another one may be
-started, or, better, another program.
+poller is shared too: what the child takes out of it, the parent does not hear of any more, and a signal to
+the child would ring the parent's bell. So in the child every handle is marked before anybody can use one, and
+the scheduler is not there; another one may be started, or, better, another program.
 """
 
 from __future__ import annotations
 
 import os
+import signal
+import threading
 
 from ._elsewhere import Here
 from ._memory import memory
-from ._scheduler import set_current
+from ._scheduler import scheduler_or_none, set_current
 
 
 def _in_the_child() -> None:
     parent = Here.renew()
+    if scheduler_or_none() is not None and threading.current_thread() is threading.main_thread():
+        signal.set_wakeup_fd(-1)
     for scheduler in list(memory.schedulers):
         for endpoint in list(scheduler.sockets.values()):
             endpoint.strand(parent)

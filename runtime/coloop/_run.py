@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._clock import Clock
@@ -13,6 +10,7 @@ from ._coroutine import Coroutine
 from ._errors import AlreadyRunning, NotRunning
 from ._form import native
 from ._frames import calling_site
+from ._main_thread import signals_for
 from ._observer import Observer
 from ._scheduler import Scheduler, current_scheduler, scheduler_or_none
 from ._snapshot import Snapshot
@@ -55,23 +53,9 @@ def run(
     scheduler = Scheduler(
         clock=clock, seed=seed, max_coroutines=max_coroutines, memory_limit=memory_limit, observer=observer
     )
-    with _interrupts_for_main(scheduler):
+    with signals_for(scheduler):
         result: T = scheduler.run_main(main, args)
     return result
-
-
-@contextmanager
-def _interrupts_for_main(scheduler: Scheduler) -> Iterator[None]:
-    """Ctrl-C is for main; Python would raise it in whichever coroutine happens to run."""
-    on_main_thread = threading.current_thread() is threading.main_thread()
-    if not on_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *_: scheduler.interrupt_main())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def go(

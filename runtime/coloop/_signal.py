@@ -1,9 +1,8 @@
 """Waiting for a signal of the operating system.
 
 Python runs signal handlers on the main thread only, between any two of its instructions. So ours only
-puts a note into the loop's queue of calls, and the loop hands the signal out. One that comes in the moment
-before the poller goes to sleep would be noticed only when it wakes for another reason; hence
-`set_wakeup_fd`: CPython itself rings the poller's bell.
+puts a note into the loop's queue of calls, and the loop hands the signal out. That the loop wakes for it is
+`_main_thread.py`'s business.
 
 While a signal has listeners its usual handler is out of office: SIGTERM does not end the program, and
 Ctrl-C does not reach main. The last listener puts back what was there.
@@ -12,7 +11,6 @@ Ctrl-C does not reach main. The last listener puts back what was there.
 from __future__ import annotations
 
 import itertools
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -186,7 +184,6 @@ class _Desk:
     def __init__(self) -> None:
         self._listeners: dict[signal.Signals, list[signals]] = {}
         self._previous: dict[signal.Signals, Any] = {}
-        self._rope = self._previous_rope = -1
 
     def add(self, inbox: signals) -> None:
         """From now on it hears of what it wants."""
@@ -197,10 +194,6 @@ class _Desk:
                 if number not in self._previous:
                     self._previous[number] = signal.getsignal(number)
                     signal.signal(number, self._heard)
-            if self._rope < 0 and inbox._scheduler is not None:
-                # A copy: should this scheduler end before the block does, CPython must not ring a stranger's.
-                self._rope = os.dup(inbox._scheduler.poller.rope)
-                self._previous_rope = signal.set_wakeup_fd(self._rope, warn_on_full_buffer=False)
         except BaseException:
             self.remove(inbox)
             raise
@@ -213,12 +206,6 @@ class _Desk:
                 self._put_back(number)
             if inbox in listeners:
                 listeners.remove(inbox)
-        if self._rope >= 0 and not self._previous:
-            now = signal.set_wakeup_fd(self._previous_rope)
-            if now != self._rope:  # somebody else has set his meanwhile
-                signal.set_wakeup_fd(now)
-            os.close(self._rope)
-            self._rope = -1
 
     def _put_back(self, number: signal.Signals) -> None:
         previous = self._previous.pop(number, None)

@@ -32,7 +32,7 @@ from ._coroutine import default_name
 from ._errors import AlreadyRunning, Busy, Cancelled, Closed, NotRunning, NotSuspended
 from ._frames import calling_site
 from ._listener import listen
-from ._run import _interrupts_for_main
+from ._main_thread import signals_for
 from ._scheduler import Scheduler, current_scheduler
 from ._socket import RECV_BYTES, Socket
 from ._timers import check_seconds
@@ -182,7 +182,7 @@ class Sco:
                 "Sco.scheduler: a scheduler runs on this thread already: leave this line out"
             )
         if scheduler is not None:
-            with _interrupts_for_main(scheduler):
+            with signals_for(scheduler):
                 scheduler.run_main(_nothing, ())
 
 

@@ -1,0 +1,64 @@
+"""What a scheduler takes over while it runs on the main thread: Ctrl-C, and the descriptor that tells of signals.
+
+Python notes a signal in the C handler and runs the handler in Python between two instructions of the main
+thread. A poller that is just about to sleep, or a signal that the kernel has given to another thread, would
+leave it waiting until something else happens. So CPython itself rings the poller's bell at each signal
+(`signal.set_wakeup_fd`), as it does for asyncio and trio.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ._scheduler import Scheduler
+
+
+@contextmanager
+def signals_for(scheduler: Scheduler) -> Iterator[None]:
+    """Until the end of the block signals wake `scheduler`, and Ctrl-C is for its main coroutine.
+
+    On any other thread than the main one, nothing is taken over. A handler of SIGINT that is not Python's own stays.
+
+    Raises:
+        OSError: no descriptor is left.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _rung_at_signals(scheduler), _interrupts_for_main(scheduler):
+        yield
+
+
+@contextmanager
+def _rung_at_signals(scheduler: Scheduler) -> Iterator[None]:
+    try:
+        # A copy: the scheduler closes its own before this ends, and CPython must not ring a stranger's.
+        rope = os.dup(scheduler.poller.rope)
+    except OSError:
+        scheduler.poller.close()  # the scheduler, which would, never runs
+        raise
+    previous = signal.set_wakeup_fd(rope, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        now = signal.set_wakeup_fd(previous)
+        if now != rope:  # somebody else has set his meanwhile
+            signal.set_wakeup_fd(now)
+        os.close(rope)
+
+
+@contextmanager
+def _interrupts_for_main(scheduler: Scheduler) -> Iterator[None]:
+    """Python would raise Ctrl-C in whichever coroutine happens to run."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: scheduler.interrupt_main())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
