@@ -14,7 +14,8 @@ import pytest
 
 from coshell.console import Capture
 from coshell.shell import Shell
-from coshell_plugins.server.insight import Nonsense, sight_in
+from coshell_plugins.server.hearsay import Nonsense
+from coshell_plugins.server.insight import sight_in
 from coshell_plugins.worker.lookout import picture_values, socket_values
 from tests.patience import PATIENCE_S
 from tests.plugins.at_the_prompt import do, error, until

@@ -1,20 +1,15 @@
-"""What the shell wants of coroutines in workers: a look at one, its end, another level of accounting.
-
-The worker is asked, and what it answers is not believed unseen: whatever runs there may have written it.
-"""
+"""What the shell wants of coroutines in workers: a look at one, its end, another level of accounting."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
-from typing import Any, Final, TypeVar, cast, get_type_hints
+from typing import Final
 
 import coloop
-from coloop import CoroutinePicture, SocketPicture
 from coshell.api import CommandError, Sight, printable
 from coshell_plugins.worker.channel import Message
-from coshell_plugins.worker.lookout import COROUTINE_FIELDS, SOCKET_FIELDS
 
+from .hearsay import Nonsense, coroutine_in, list_in, socket_in, value_in
 from .pictures import named_mates
 from .questions import HasEnded, NoAnswer
 from .workers import Mate, Workers
@@ -22,15 +17,6 @@ from .workers import Mate, Workers
 ENDINGS: Final = ("ended", "had ended", "cleaning up", "zombie", "unstoppable")
 ANSWER_S: Final = 1.0
 BEGIN_S: Final = 10.0  # who is asked while it is being started answers when it has been
-MAX_NUMBER: Final = 2**63
-# JSON writes a whole number as such, also where it may have a fraction.
-_ALSO_WHOLE: Final[dict[Any, Any]] = {float: int | float, float | None: int | float | None}
-
-T = TypeVar("T")
-
-
-class Nonsense(Exception):
-    """An answer that is none."""
 
 
 def look(servers: Iterable[Workers], process: str, number: int) -> Sight | None:
@@ -83,17 +69,20 @@ def sight_in(answer: Message) -> Sight:
     """
     hog, stack = answer.get("hog"), answer.get("stack")
     return Sight(
-        picture=_coroutine(answer.get("picture")),
-        stack=None if stack is None else tuple(_place(one) for one in _list(stack)),
-        coroutines=tuple(map(_coroutine, _list(answer.get("coroutines", [])))),
-        dead=tuple(map(_coroutine, _list(answer.get("dead", [])))),
-        sockets=tuple(
-            _checked(SocketPicture, SOCKET_FIELDS, one) for one in _list(answer.get("sockets", []))
-        ),
-        children=tuple(_typed(one, int) for one in _list(answer.get("children", []))),
-        responsive=_typed(answer.get("responsive"), bool),
-        hog=None if hog is None else _coroutine(hog),
+        picture=coroutine_in(answer.get("picture")),
+        stack=None if stack is None else tuple(map(_place, list_in(stack))),
+        coroutines=tuple(map(coroutine_in, list_in(answer.get("coroutines", [])))),
+        dead=tuple(map(coroutine_in, list_in(answer.get("dead", [])))),
+        sockets=tuple(map(socket_in, list_in(answer.get("sockets", [])))),
+        children=tuple(value_in(one, int) for one in list_in(answer.get("children", []))),
+        responsive=value_in(answer.get("responsive"), bool),
+        hog=None if hog is None else coroutine_in(hog),
     )
+
+
+def _place(one: object) -> tuple[str, str]:
+    at, source = list_in(one, 2)
+    return value_in(at, str), value_in(source, str)
 
 
 def _mate(servers: Iterable[Workers], process: str) -> Mate | None:
@@ -116,43 +105,6 @@ def _asked(mate: Mate, process: str, number: int, question: Message, more_s: flo
 
 def _refusal(mate: Mate, process: str, why: str) -> CommandError:
     return CommandError(printable(f"{process} (pid {mate.pid}) {why}", keep=""))
-
-
-# -- what came ----------------------------------------------------------------------------------
-
-
-def _coroutine(values: object) -> CoroutinePicture:
-    return _checked(CoroutinePicture, COROUTINE_FIELDS, values)
-
-
-def _place(one: object) -> tuple[str, str]:
-    at, source = _list(one, 2)
-    return _typed(at, str), _typed(source, str)
-
-
-def _checked(kind: type[T], names: tuple[str, ...], values: object) -> T:
-    hints = _hints(cast("Any", kind))
-    given = zip(names, _list(values, len(names)), strict=True)
-    return kind(**{name: _typed(value, hints[name]) for name, value in given})
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def _list(value: object, length: int | None = None) -> list[Any]:
-    if not isinstance(value, list) or length not in {None, len(value)}:
-        raise Nonsense(f"no list but {str(value)[:80]!r}")
-    return value
-
-
-def _typed(value: Any, kind: Any) -> Any:
-    if not isinstance(value, _ALSO_WHOLE.get(kind, kind)) or (
-        isinstance(value, int) and abs(value) > MAX_NUMBER
-    ):
-        raise Nonsense(f"{str(value)[:80]!r} is no {kind}")
-    return value
 
 
 # -- accounting -----------------------------------------------------------------------------------

@@ -33,14 +33,13 @@ from coloop import (
     QueueEmpty,
     Socket,
     SocketPicture,
-    TlsPicture,
 )
 from coshell_plugins.serving.rules import Rules
 from coshell_plugins.worker.channel import Channel, ChannelError, Message
-from coshell_plugins.worker.lookout import SOCKET_FIELDS
 from coshell_plugins.worker.shipping import pack
 
 from . import process
+from .hearsay import Nonsense, answers_in, coroutine_in, count_in, list_in, socket_with_tls_in
 from .logs import Log, LogLine, Splitter
 from .pool import Action, Drain, GiveUp, Kill, Pool, ReloadFailed, Say, Spawn
 from .questions import Questions
@@ -571,27 +570,16 @@ class Workers:
         self._order(sender.serial, {"do": "complain", "why": f"a message to worker {to} is lost: {why}"})
 
     def _note(self, mate: Mate, message: Message) -> None:
-        self._count_failures(max(0, (_count(message, "failed") or 0) - mate.report.failed))
-        mate.report = Report(
-            at=self._clock.now(),
-            connections=_count(message, "connections") or 0,
-            accepted=_count(message, "accepted") or 0,
-            rejected=_count(message, "rejected") or 0,
-            failed=_count(message, "failed") or 0,
-            requests=_count(message, "requests") or 0,
-            live=_count(message, "live") or 0,
-            heap=_count(message, "heap"),
-            rss=_count(message, "rss"),
-            trouble=str(message["trouble"]) if message.get("trouble") else None,
-            answers=_answers(message),
-        )
+        try:
+            report = _report(message, self._clock.now())
+            if "coroutines" in message:
+                mate.coroutines = tuple(map(coroutine_in, list_in(message["coroutines"])))
+                mate.sockets = tuple(map(socket_with_tls_in, list_in(message.get("sockets"))))
+        except Nonsense as error:
+            raise ChannelError(str(error)) from None
+        self._count_failures(max(0, report.failed - mate.report.failed))
+        mate.report = report
         self._tell_those_who_wait()
-        if "coroutines" in message:
-            try:
-                mate.coroutines = tuple(CoroutinePicture(*one) for one in message["coroutines"])
-                mate.sockets = tuple(_socket_picture(*one) for one in message["sockets"])
-            except (TypeError, KeyError, ValueError) as error:
-                raise ChannelError(f"no pictures: {error}") from None
 
     def _count_failures(self, more: int) -> None:
         """Say that handlers have failed: the shell hears of those in other processes by this count only."""
@@ -618,27 +606,20 @@ class Workers:
         return [line for line in self.log.lines() if number is None or line.worker == number]
 
 
-def _count(message: Message, key: str) -> int | None:
-    """A number in a report; what a worker says is not believed unseen."""
-    value = message.get(key)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise ChannelError(f"{key} is no number but {str(value)[:40]!r}")
-    return value
-
-
-def _answers(message: Message) -> Counter[int] | None:
-    given = message.get("answers")
-    if given is None:
-        return None
-    if not isinstance(given, dict):
-        raise ChannelError(f"answers are no counts but {str(given)[:40]!r}")
-    return Counter({hundred: _count(given, str(hundred)) or 0 for hundred in range(1, 6)})
-
-
-def _socket_picture(*values: Any) -> SocketPicture:
-    *plain, tls = values
-    agreed = None if tls is None else TlsPicture(**tls)
-    return SocketPicture(**dict(zip(SOCKET_FIELDS, plain, strict=True)), tls=agreed)
+def _report(message: Message, at: float) -> Report:
+    return Report(
+        at=at,
+        connections=count_in(message, "connections") or 0,
+        accepted=count_in(message, "accepted") or 0,
+        rejected=count_in(message, "rejected") or 0,
+        failed=count_in(message, "failed") or 0,
+        requests=count_in(message, "requests") or 0,
+        live=count_in(message, "live") or 0,
+        heap=count_in(message, "heap"),
+        rss=count_in(message, "rss"),
+        trouble=str(message["trouble"]) if message.get("trouble") else None,
+        answers=answers_in(message),
+    )
 
 
 @contextmanager
