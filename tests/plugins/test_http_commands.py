@@ -156,6 +156,18 @@ def test_a_reload_asks_for_the_app_again(shell: Shell) -> None:
     assert set(curl_from(shell, "web")) == {"other"}
 
 
+def test_a_connection_that_is_kept_gets_the_new_app_with_its_next_request(shell: Shell) -> None:
+    shell.plugins.load("coshell_plugins.server")
+    do(shell, "def app(request): return 'old'", "http start :0 app --as web")
+    assert do(shell, "http get web/").value.text == "old"
+    (kept,) = [one for one in shell.snapshot().sockets if one.role == "server"]
+    do(shell, "def app(request): return 'new'", "server reload web")
+    assert do(shell, "http get web/").value.text == "new"
+    assert [one.id for one in shell.snapshot().sockets if one.role == "server"] == [kept.id]
+    do(shell, "server reload web {lambda request: 1/0}")
+    assert do(shell, "http get web/").value.status == 500
+
+
 def test_a_new_app_goes_on_with_the_counts_of_the_old_one(shell: Shell) -> None:
     do(shell, "http start :0 app --as web", "http get web/")
     shell.rerunning = True

@@ -11,6 +11,7 @@ from coloop import Server, Socket
 
 from .conversation import App, Conversation
 from .limits import Limits
+from .request import Request
 
 _answers: Final[WeakKeyDictionary[Server, Counter[int]]] = WeakKeyDictionary()  # by all its handlers, in turn
 
@@ -47,17 +48,24 @@ class Handler:
         return self.app.__code__
 
     def __call__(self, connection: Socket) -> None:
-        """Hold the conversation of one connection."""
+        """Hold the conversation of one connection. Each request is answered by the app that the server has by then."""
         server = coloop.serving()
+        answering = self
+
+        def answer(request: Request) -> Any:
+            nonlocal answering
+            latest = None if server is None else server.handler
+            answering = latest if isinstance(latest, Handler) else answering
+            return answering.app(request)
 
         def count(status: int) -> None:
-            self.requests += 1
-            self.answers[status // 100] += 1
+            answering.requests += 1
+            answering.answers[status // 100] += 1
             if server is not None:
                 server.count_request()
                 _answers.setdefault(server, Counter())[status // 100] += 1
 
-        Conversation(connection, self.app, self.limits, server, count).hold()
+        Conversation(connection, answer, self.limits, server, count).hold()
 
     def answers_at(self, server: Server) -> Counter[int]:
         """How many of each hundred a server has given, by this handler and by those before it."""
