@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ._scheduler import Scheduler
 
@@ -21,7 +21,7 @@ from ._scheduler import Scheduler
 def signals_for(scheduler: Scheduler) -> Iterator[None]:
     """Until the end of the block signals wake `scheduler`, and Ctrl-C is for its main coroutine.
 
-    On any other thread than the main one, nothing is taken over. A handler of SIGINT that is not Python's own stays.
+    On any other thread than the main one, and in a guest interpreter, nothing is taken over. A handler of SIGINT that is not Python's own stays.
 
     Raises:
         OSError: no descriptor is left.
@@ -41,14 +41,21 @@ def _rung_at_signals(scheduler: Scheduler) -> Iterator[None]:
     except OSError:
         scheduler.poller.close()  # the scheduler, which would, never runs
         raise
-    previous = signal.set_wakeup_fd(rope, warn_on_full_buffer=False)
+    previous = None
+    with suppress(ValueError):  # a guest interpreter has a main thread too, but hears of no signal
+        previous = signal.set_wakeup_fd(rope, warn_on_full_buffer=False)
     try:
         yield
     finally:
-        now = signal.set_wakeup_fd(previous)
-        if now != rope:  # somebody else has set his meanwhile
-            signal.set_wakeup_fd(now)
+        if previous is not None:
+            _put_back(rope, previous)
         os.close(rope)
+
+
+def _put_back(rope: int, previous: int) -> None:
+    now = signal.set_wakeup_fd(previous)
+    if now != rope:  # somebody else has set his meanwhile
+        signal.set_wakeup_fd(now)
 
 
 @contextmanager
