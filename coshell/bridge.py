@@ -42,7 +42,7 @@ class Hogged(Exception):
     Attributes:
         hog: who it is.
         started: whether the call had begun; if so it goes on behind the hog, else it is never made.
-        interrupted: whether Ctrl-C ended the wait; else it was `hog_patience_s`.
+        interrupted: whether Ctrl-C ended the wait; else it was the end of patience.
     """
 
     def __init__(self, hog: Coroutine, *, started: bool, interrupted: bool) -> None:
@@ -160,7 +160,9 @@ class Bridge:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def call(self, fn: Callable[..., Any], *args: Any, name: str = SHELL) -> Any:
+    def call(
+        self, fn: Callable[..., Any], *args: Any, name: str = SHELL, patience_s: float = math.inf
+    ) -> Any:
         """Make `fn(*args)` in a coroutine, wait for it, and return or raise what it does.
 
         On the scheduler's own thread it is an ordinary call.
@@ -169,17 +171,19 @@ class Bridge:
             fn: a plain function; it may park.
             *args: its arguments.
             name: the coroutine's name; any but `shell` gets a new one.
+            patience_s: give up when another coroutine has held the scheduler for so long, if that is less than
+                `hog_patience_s`.
 
         Raises:
             KeyboardInterrupt: it was interrupted.
-            Hogged: another coroutine holds the scheduler, for half a second and Ctrl-C has come, or for
-                `hog_patience_s`.
+            Hogged: another coroutine holds the scheduler, for half a second and Ctrl-C has come, or for as
+                long as is borne.
             NotRunning: there is no scheduler.
         """
         scheduler = self.scheduler
         if threading.get_ident() == scheduler.thread_id:
             return fn(*args)
-        call = Call(fn, args, name)
+        call = Call(fn, args, name, patience_s)
         self._waiting.append(call)
         try:
             with call.taking_ctrl_c():
@@ -234,7 +238,8 @@ class Bridge:
             self._give_up(call, hog)
 
     def _patience_s(self, call: Call) -> float:
-        patience_s = math.inf if self.hog_patience_s is None else self.hog_patience_s
+        usual_s = math.inf if self.hog_patience_s is None else self.hog_patience_s
+        patience_s = min(call.patience_s, usual_s)
         return min(patience_s, HOGGED_S) if call.interrupts else patience_s
 
     @staticmethod

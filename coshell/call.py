@@ -7,6 +7,7 @@ call that was given up before it began is never made, and a call that has begun 
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -32,17 +33,22 @@ class Call:
         fn: a plain function; it may park.
         args: its arguments.
         name: what the coroutine is called that makes it.
+        patience_s: how long whoever waits for it bears with somebody who does not let it come to its turn.
 
     Attributes:
         name: as given.
+        patience_s: as given.
         coroutine: who makes it, as soon as it is being made.
         finished: the answer is there.
         given_up: nobody waits for it any more.
         interrupts: how often Ctrl-C has come for it.
     """
 
-    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], name: str) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], name: str, patience_s: float = math.inf
+    ) -> None:
         self.name = name
+        self.patience_s = patience_s
         self.coroutine: Coroutine | None = None
         self.finished = False
         self.given_up = False

@@ -7,20 +7,22 @@ hinders. What comes is shown as of one of ours, with numbers that bear the name 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from coloop import CoroutinePicture
 
+from .bridge import Hogged
 from .command import CommandError
 from .command_error import did_you_mean
 from .processes import Number, Sight
 
 if TYPE_CHECKING:
     from .shell import Shell
+
+PATIENCE_S: Final = 1.0  # with one of ours who lets nobody run: the question goes by way of our scheduler
 
 T = TypeVar("T")
 
@@ -52,13 +54,12 @@ def end(shell: Shell, one: Number, grace_s: float | None) -> tuple[str, str]:
 
 
 def _asked(shell: Shell, one: Number, question: Callable[[], T | None]) -> T:
-    is_ours = threading.get_ident() == shell.scheduler.thread_id
-    held = None if is_ours else shell.bridge.hog()
-    if held is not None:
-        hog, _ = held
+    try:
+        answer: T | None = shell.bridge.call(question, patience_s=PATIENCE_S)
+    except Hogged as hogged:
+        hog = hogged.hog
         why = f"while co#{hog.id} {hog.name} lets nobody run here (where {hog.id}, kill {hog.id})"
-        raise CommandError(f"{one} cannot be asked for {why}")
-    answer: T | None = shell.bridge.call(question)
+        raise CommandError(f"{one} cannot be asked for {why}") from None
     if answer is None:
         raise CommandError(f"{one}: its process has just ended, or tells no more than ps --all shows")
     return answer

@@ -287,6 +287,14 @@ def test_a_prompt_does_not_wait_for_somebody_who_lets_nobody_run(bridge):
     bridge.scheduler.kill(bridge.hog()[0])
 
 
+def test_a_call_may_bear_less_than_others_do(bridge):
+    assert bridge.hog_patience_s is None
+    with pytest.raises(Hogged) as raised:
+        bridge.call(coloop.go, spin, patience_s=0.2)
+    assert not raised.value.interrupted
+    bridge.scheduler.kill(raised.value.hog)
+
+
 def test_a_call_that_was_given_up_is_told_when_it_ends(bridge):
     late = []
     bridge.on_late = lambda value, error: late.append((value, error))
