@@ -197,11 +197,10 @@ class Accepting:
             who = connection._ending or "server"
         except BaseException as error:
             who = _who_ended(connection, error)
-            if isinstance(error, Exception):
-                if handling and not self._was_left(number, connection, error):
-                    self.failed += 1
-                else:
-                    self._scheduler.watch(me, _heard)
+            if handling and not (isinstance(error, Cancelled) or self._was_left(number, connection, error)):
+                self.failed += 1
+            elif isinstance(error, Exception):
+                self._scheduler.watch(me, _heard)
             raise
         finally:
             try:
@@ -224,7 +223,7 @@ class Accepting:
                 self._warn(f"{self.name}: {error}")
             raise
 
-    def _was_left(self, number: int, connection: Socket, error: Exception) -> bool:
+    def _was_left(self, number: int, connection: Socket, error: BaseException) -> bool:
         """Whether a handler failed because its peer has gone, or because its connection was closed."""
         if not isinstance(error, (ConnectionError, Closed)):
             return False

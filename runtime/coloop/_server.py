@@ -50,6 +50,7 @@ T = TypeVar("T")
 STOP_GRACE_S: Final = 1.0
 
 _numbers: Final = itertools.count(1)
+_USUAL: Final = Settings()
 
 
 class Server(Accepting):
@@ -137,9 +138,9 @@ class Server(Accepting):
 
     @property
     def state(self) -> str:
-        """`accepting`, `pausing` (out of descriptors or memory), `paused` (on request) or `stopped`."""
+        """`accepting`, `pausing` (out of descriptors or memory), `paused` (on request), `draining` or `stopped`."""
         if self._listener.closed:
-            return "stopped"
+            return "draining" if self._connections and not self._concluded else "stopped"
         if self._paused:
             return "paused"
         return "pausing" if self._pausing else "accepting"
@@ -226,15 +227,27 @@ class Server(Accepting):
             value: the new one.
 
         Raises:
-            ValueError: there is no such setting, or not with this value.
+            ValueError: there is no such setting, or not with this value; or it is one of callbacks, and the server has
+                a handler.
             WrongThread: called from another thread.
         """
         self._scheduler.check_thread("set")
         check_known(key, (*KEYS, "max_connections"), f"setting {key!r}")
         if key == "max_connections":
             self.max_connections = connection_limit(value)  # type: ignore[arg-type]
-            return
-        self.settings = self.settings.having(key, value)
+        else:
+            self.renew_settings(self.settings.having(key, value))
+
+    def renew_settings(self, settings: Settings) -> None:
+        """Change all of them at once, as `set` changes one.
+
+        Raises:
+            ValueError: the server has a handler, which they do not concern.
+            WrongThread: called from another thread.
+        """
+        self._scheduler.check_thread("renew_settings")
+        _check_settings(self.handler, settings)
+        self.settings = settings
         for client in self._clients.values():
             client._outbox.review(self.settings)
             client._vigil.begin()
@@ -319,8 +332,11 @@ class Server(Accepting):
             data: whatever the postman can carry; to itself anything.
 
         Raises:
-            ValueError: there is no such worker.
+            ValueError: that is no number of a worker, or this one is alone. A worker that is not there is told of in the
+                log of its master, which alone knows.
         """
+        if type(to) is not int or to < 0:
+            raise ValueError(f"to must be the number of a worker, not {to!r}")
         if self.postman is not None:
             self.postman(to, data)
         elif to == self.worker:
@@ -521,7 +537,8 @@ def serve(
         worker: the number of this process, if there are several that serve this address.
 
     Raises:
-        ValueError, OSError: as `listen`; a setting that makes no sense; or a handler and callbacks.
+        ValueError, OSError: as `listen`; a setting that makes no sense, or has no effect because there is a handler; or
+            a handler and callbacks.
         TypeError: the handler, or a callback, cannot be called; or there is none.
     """
     if handler is not None and not callable(handler):
@@ -546,6 +563,7 @@ def serve(
         heartbeat=heartbeat,
         heartbeat_message=heartbeat_message,
     )
+    _check_settings(handler, settings)
     connection_limit(max_connections)
     given = isinstance(listener_or_address, Listener)
     if isinstance(listener_or_address, Listener):
@@ -560,6 +578,13 @@ def serve(
         if not given:
             listener.close()
         raise
+
+
+def _check_settings(handler: Handler | None, settings: Settings) -> None:
+    """A handler has its connection to itself: nobody else would look after what is set."""
+    changed = [key for key in KEYS if getattr(settings, key) != getattr(_USUAL, key)]
+    if handler is not None and changed:
+        raise ValueError(f"{changed[0]} is for connections with on_receive, and this server has a handler")
 
 
 def _check_form(handler: Handler | None, callbacks: Callbacks) -> None:

@@ -209,9 +209,12 @@ def test_a_new_handler_is_for_new_connections() -> None:
 # -- how connections end -------------------------------------------------------------------------
 
 
-def test_a_failing_handler_is_reported_and_its_connection_closed(observer: Any) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit])
+def test_a_failing_handler_is_reported_and_its_connection_closed(
+    kind: type[BaseException], observer: Any
+) -> None:
     def fail(conn: Socket) -> None:
-        raise RuntimeError("broken handler")
+        raise kind("broken handler")
 
     with serve(":0", fail, name="f") as server:
         with connect(server.address) as client:
@@ -322,13 +325,50 @@ def test_stop_gives_open_connections_time(mock_clock: MockClock) -> None:
     ask(client, b"x")
     stopping = coloop.go(server.stop, drain=60)
     wait_until_idle()
-    assert server.state == "stopped"
+    assert server.state == "draining"
     with pytest.raises(ConnectionRefusedError):
         connect(server.address)
     assert ask(client, b"still served") == b"still served"
     client.close()
     assert stopping.result() is True
+    assert server.state == "stopped"
     assert mock_clock.now() < 60
+
+
+def test_a_drain_that_was_given_up_goes_on_until_the_last_connection_has_ended() -> None:
+    server = serve(":0", echo)
+    with connect(server.address) as client:
+        ask(client, b"x")
+        stopping = coloop.go(server.stop, drain=60)
+        wait_until_idle()
+        stopping.cancel()
+        stopping.join()
+        assert (server.state, ask(client, b"still served")) == ("draining", b"still served")
+    wait_until_idle()
+    assert server.state == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("idle", 5), ("heartbeat_message", b"?"), ("framing", "line"), ("overflow", "fail")]
+)
+def test_what_is_for_callbacks_is_refused_where_a_handler_would_not_heed_it(key: str, value: Any) -> None:
+    why = f"{key} is for connections with on_receive, and this server has a handler"
+    with pytest.raises(ValueError, match=why):
+        serve(":0", echo, **{key: value})
+    with serve(":0", echo) as server, pytest.raises(ValueError, match=why):
+        server.set(key, value)
+
+
+def test_settings_that_only_fit_together_are_changed_together() -> None:
+    with serve(":0", on_receive=print, high_water=1000, low_water=500) as server:
+        server.renew_settings(coloop.Settings(high_water=100, low_water=50))
+        assert (server.settings.high_water, server.settings.low_water) == (100, 50)
+
+
+@pytest.mark.parametrize("to", ["1", None, 1.0, True, -1])
+def test_a_message_goes_to_the_number_of_a_worker(to: Any) -> None:
+    with serve(":0", echo) as server, pytest.raises(ValueError, match="to must be the number of a worker"):
+        server.send_message(to, "x")
 
 
 def test_stop_waits_no_longer_than_it_was_told(mock_clock: MockClock) -> None:
