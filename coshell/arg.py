@@ -8,6 +8,7 @@ from one to the other, at the prompt and in a call from Python alike.
 from __future__ import annotations
 
 import keyword
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,17 +95,28 @@ def _text(_: Arg, given: Any) -> str:
 
 def _integer(_: Arg, given: Any) -> int:
     try:
-        return int(given)
-    except (TypeError, ValueError):
+        number = int(given)
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{given!r} is not a whole number") from None
+    if isinstance(given, bool) or (isinstance(given, float) and number != given):
+        raise ValueError(f"{given!r} is not a whole number")
+    return number
 
 
-def _size(_: Arg, given: Any) -> int:
-    return parse_size(given) if isinstance(given, str) else int(given)
+def _size(arg: Arg, given: Any) -> int:
+    return parse_size(given) if isinstance(given, str) else _integer(arg, given)
 
 
 def _duration(_: Arg, given: Any) -> float:
-    return parse_duration(given) if isinstance(given, str) else float(given)
+    if isinstance(given, str):
+        return parse_duration(given)
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError):
+        raise ValueError(f"{given!r} is no time: 1.5 (seconds), 200ms, 2m") from None
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"a time must be 0 or more, and have an end, not {given!r}")
+    return seconds
 
 
 def _flag(_: Arg, given: Any) -> bool:

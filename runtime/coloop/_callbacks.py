@@ -81,6 +81,20 @@ class Callbacks:
         changed: Callbacks = replace(self, **{name: call})
         return changed
 
+    def check_beside(self, handler: object) -> None:
+        """Whether a server can have these and this handler, or None: one of the two is for connections.
+
+        Raises:
+            ValueError: both are.
+            TypeError: none is.
+        """
+        if handler is not None and self.of_connections:
+            raise ValueError("a server has a handler or on_connect, on_receive and on_close, not both")
+        if handler is None and not self.of_connections:
+            raise TypeError(
+                "handler must be a function of one connection, or there must be on_receive: nobody would answer"
+            )
+
 
 EVENTS: Final = tuple(field.name for field in fields(Callbacks))
 
@@ -139,6 +153,19 @@ class Settings:
             value = as_framing(value)
         changed: Settings = replace(self, **{key: value})  # type: ignore[arg-type]
         return changed
+
+    def check_beside(self, handler: object) -> None:
+        """Whether somebody would heed these: a handler has its connection to itself.
+
+        Raises:
+            ValueError: one was changed, and there is a handler.
+        """
+        usual = Settings()
+        changed = [key for key in KEYS if getattr(self, key) != getattr(usual, key)]
+        if handler is not None and changed:
+            raise ValueError(
+                f"{changed[0]} is for connections with on_receive, and this server has a handler"
+            )
 
 
 KEYS: Final = tuple(field.name for field in fields(Settings))

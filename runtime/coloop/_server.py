@@ -50,7 +50,6 @@ T = TypeVar("T")
 STOP_GRACE_S: Final = 1.0
 
 _numbers: Final = itertools.count(1)
-_USUAL: Final = Settings()
 
 
 class Server(Accepting):
@@ -216,7 +215,7 @@ class Server(Accepting):
         """
         self._scheduler.check_thread("on")
         callbacks = self.callbacks.having(event, call)
-        _check_form(self.handler, callbacks)
+        callbacks.check_beside(self.handler)
         self.callbacks = callbacks
 
     def set(self, key: str, value: object) -> None:
@@ -246,7 +245,7 @@ class Server(Accepting):
             WrongThread: called from another thread.
         """
         self._scheduler.check_thread("renew_settings")
-        _check_settings(self.handler, settings)
+        settings.check_beside(self.handler)
         self.settings = settings
         for client in self._clients.values():
             client._outbox.review(self.settings)
@@ -553,7 +552,7 @@ def serve(
         on_shutdown=on_shutdown,
         on_message=on_message,
     )
-    _check_form(handler, callbacks)
+    callbacks.check_beside(handler)
     settings = Settings(
         framing=as_framing(framing),
         high_water=high_water,
@@ -563,7 +562,7 @@ def serve(
         heartbeat=heartbeat,
         heartbeat_message=heartbeat_message,
     )
-    _check_settings(handler, settings)
+    settings.check_beside(handler)
     connection_limit(max_connections)
     given = isinstance(listener_or_address, Listener)
     if isinstance(listener_or_address, Listener):
@@ -578,20 +577,3 @@ def serve(
         if not given:
             listener.close()
         raise
-
-
-def _check_settings(handler: Handler | None, settings: Settings) -> None:
-    """A handler has its connection to itself: nobody else would look after what is set."""
-    changed = [key for key in KEYS if getattr(settings, key) != getattr(_USUAL, key)]
-    if handler is not None and changed:
-        raise ValueError(f"{changed[0]} is for connections with on_receive, and this server has a handler")
-
-
-def _check_form(handler: Handler | None, callbacks: Callbacks) -> None:
-    """A handler, or callbacks for connections: one of the two."""
-    if handler is not None and callbacks.of_connections:
-        raise ValueError("a server has a handler or on_connect, on_receive and on_close, not both")
-    if handler is None and not callbacks.of_connections:
-        raise TypeError(
-            "handler must be a function of one connection, or there must be on_receive: nobody would answer"
-        )

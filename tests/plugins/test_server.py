@@ -1,6 +1,8 @@
 """Servers are started, looked at, given another handler while they run, and stopped."""
 
 import json
+import os
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +11,7 @@ from coshell.command import CommandError
 from coshell.completion import World, candidates
 from coshell.console import Capture
 from coshell.shell import Shell
+from tests.patience import PATIENCE_S
 from tests.plugins.at_the_prompt import do, error
 
 SHOUT = "def shout(conn):\n    while data := conn.recv():\n        conn.sendall(data.upper())\n"
@@ -91,11 +94,11 @@ def test_the_listener_is_on_the_servers_own_account(shell: Shell) -> None:
     [
         (
             "server start web :0",
-            "it must read: server start NAME ADDRESS HANDLER|--on EVENT=EXPR... [--workers N] [--public]",
+            "it must read: server start NAME ADDRESS [HANDLER] [--on EVENT=EXPR]... [--workers N] [--public]",
         ),
         (
             "server start",
-            "it must read: server start NAME ADDRESS HANDLER|--on EVENT=EXPR... [--workers N] [--public]",
+            "it must read: server start NAME ADDRESS [HANDLER] [--on EVENT=EXPR]... [--workers N] [--public]",
         ),
         ("server list web", "it must read: server list"),
         ("server stop", "it must read: server stop NAME [--drain SECONDS]"),
@@ -284,10 +287,180 @@ def test_the_examples_of_its_help_run_as_they_stand(shell: Shell, example: int) 
 
 def test_its_help_shows_all_forms(shell: Shell, console: Capture) -> None:
     do(shell, "server --help")
-    for form in ("server start NAME ADDRESS HANDLER", "server list", "server reload NAME [HANDLER]"):
+    for form in ("server start NAME ADDRESS [HANDLER]", "server list", "server reload NAME [HANDLER]"):
         assert f"  {form}" in console.text
 
 
 def test_misuse_from_python_is_the_same_line(shell: Shell) -> None:
     with pytest.raises(CommandError, match="it must read: server stop NAME"):
         shell.evaluate("co.server('stop')")
+
+
+# -- restarts and drains that go wrong -----------------------------------------------------------
+
+
+def test_a_restart_keeps_the_socket_so_that_whoever_connects_meanwhile_waits(shell: Shell) -> None:
+    do(
+        shell,
+        "server start web :0 shout",
+        "busy = connect(web.address)",
+        "busy.sendall(b'x')",
+        "busy.recv()",
+        "restarting = go(co.server, 'restart', 'web', drain=30)",
+        "late = connect(web.address)",
+        "late.sendall(b'late')",
+        "busy.close()",
+    )
+    assert shell.evaluate("late.recv()") == b"LATE"
+    do(shell, "@wait restarting.ended")
+
+
+def test_a_socket_that_was_handed_over_is_kept_over_a_restart(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as theirs:  # the activator keeps its copy, as systemd does
+        do(
+            shell,
+            f"server start web fd:{os.dup(theirs.fileno())} shout",
+            "server restart web",
+            "server restart web",
+        )
+        assert do(shell, "server list").value[0].state == "accepting"
+        assert said_to(theirs.getsockname()[1], b"hi") == b"HI"
+
+
+def said_to(port: int, data: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as client:
+        client.sendall(data)
+        return client.recv(100)
+
+
+def test_a_server_that_cannot_begin_again_has_failed_and_can_when_that_is_mended(shell: Shell) -> None:
+    do(shell, "def begin(server, number): pass", "server start web :0 shout --on worker_start=begin")
+    port = do(shell, "server status web").value.address
+    do(shell, "def begin(server, number): raise ValueError('not now')")
+    assert "not now" in error(shell, "server restart web")
+    record = do(shell, "server status web").value
+    assert (record.state, record.trouble) == ("failed", "web: ValueError: not now")
+    do(shell, "def begin(server, number): pass")
+    record = do(shell, "server restart web").value
+    assert (record.state, record.address, record.trouble) == ("accepting", port, None)
+
+
+def test_a_failed_server_can_be_started_anew_or_forgotten(shell: Shell) -> None:
+    do(shell, "def begin(server, number): pass", "server start web :0 shout --on worker_start=begin")
+    do(shell, "def begin(server, number): 1 / 0")
+    error(shell, "server restart web")
+    do(shell, "server stop web")
+    assert do(shell, "server list").value == []
+    do(shell, "server start web :0 shout")
+
+
+def test_last_callbacks_that_fail_are_told_of_and_stop_nothing(shell: Shell, console: Capture) -> None:
+    do(
+        shell,
+        "def bad(*_): 1 / 0",
+        "server start web :0 shout --on worker_stop=bad --on shutdown=bad",
+        "server restart web",
+        "server stop web",
+    )
+    assert sum("web/stop" in line and "ZeroDivisionError" in line for line in console.lines()) == 4
+
+
+def test_a_drain_that_was_given_up_leaves_a_server_that_can_be_stopped(shell: Shell) -> None:
+    do(
+        shell,
+        "server start web :0 shout",
+        "c = connect(web.address)",
+        "c.sendall(b'x')",
+        "c.recv()",
+        "draining = go(co.server, 'drain', 'web', 30)",
+        "draining.cancel()",
+        "@wait draining.ended",
+    )
+    assert [(one.name, one.state) for one in do(shell, "server list").value] == [("web", "draining")]
+    assert "is running: server stop web" in error(shell, "server start web :0 shout")
+    stopped = do(shell, "server stop web").value
+    assert (stopped.connections, stopped.drained) == (1, False)
+    assert do(shell, "server list").value == []
+
+
+# -- what a file that is run again cannot change -----------------------------------------------------
+
+
+def test_a_rerun_leaves_nothing_of_what_the_file_said_before(shell: Shell) -> None:
+    do(
+        shell,
+        "def answer(c, message): c.send(message.upper())",
+        "gone = []",
+        "server start web :0 --on receive=answer --on close=gone.append --framing line --idle 5s",
+    )
+    with shell.rerun():
+        do(shell, "server start web :0 --on receive=answer")
+    assert shell.evaluate("(web.settings.idle, web.callbacks.on_close)") == (None, None)
+    do(shell, "c = connect(web.address)", "c.sendall(b'no line')")
+    assert shell.evaluate("c.recv()") == b"NO LINE"
+
+
+def test_a_rerun_says_what_it_cannot_change(shell: Shell, console: Capture) -> None:
+    do(shell, "server start web :0 shout")
+    with shell.rerun():
+        do(shell, "server start web :1 shout --workers 2")
+    assert console.lines()[-4:-2] == [
+        "web: it still serves :0, and not :1: server stop web first",
+        "web: the shell itself serves it as before: server stop web first",
+    ]
+    assert "callbacks" in rerun_error(shell, "server start web :0 --on receive=print")
+
+
+def rerun_error(shell: Shell, line: str) -> str:
+    with shell.rerun():
+        return error(shell, line)
+
+
+def test_a_server_is_not_called_as_its_handler_is(shell: Shell) -> None:
+    assert "shout is what it serves: the server needs another name" in error(
+        shell, "server start shout :0 shout"
+    )
+
+
+# -- what is wrong is said before anything happens -----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("server reload web --workers 2", "--workers is for server start"),
+        ("server stop web --tail 3", "--tail is for server logs"),
+        ("server list --drain 3", "--drain is for server stop and restart"),
+        ("server set web idle 3", "idle is for connections with on_receive, and this server has a handler"),
+        (
+            "server on web receive shout",
+            "a server has a handler or on_connect, on_receive and on_close, not both",
+        ),
+        ("server set web max_connections {2.5}", "2.5 is not a whole number"),
+        ("server set web heartbeat_message {5}", "heartbeat_message must be text or bytes, not 5"),
+        ("server drain web {float('nan')}", "a time must be 0 or more, and have an end, not nan"),
+        ("server drain web {-1}", "a time must be 0 or more, and have an end, not -1"),
+        ("server scale web {2.7}", "WORKERS is a number, and 2.7 is none"),
+        ("server logs web wx", "WORKER is a number, and 'wx' is none"),
+        ("server logs web --tail 0", "--tail must be 1 or more, not 0"),
+        ("co.server(None)", "None is none of start, list"),
+        ("co.server('start', 5, ':0', shout)", "a server is meant by its name, and 5 is none"),
+        ("co.server('set', 'web', 5, 5)", "no setting '5'"),
+        ("co.server('on', 'web', 5)", "no such event '5'"),
+        ("server start other :0 --on receive=shout --limit 4", "--limit is for messages, which raw framing"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused_in_one_line_and_changes_nothing(
+    shell: Shell, line: str, why: str
+) -> None:
+    do(shell, "server start web :0 shout")
+    before = shell.evaluate("(web.settings, web.callbacks, web.handler)")
+    said = error(shell, line)
+    assert why in said
+    assert "plugin" not in said
+    assert shell.evaluate("(web.settings, web.callbacks, web.handler)") == before
+
+
+def test_callbacks_of_the_server_itself_go_with_a_handler(shell: Shell) -> None:
+    do(shell, "begun = []", "server start web :0 shout --on worker_start={lambda *_: begun.append(1)}")
+    assert shell.evaluate("begun") == [1]

@@ -112,7 +112,10 @@ def test_from_python_functions_can_be_given_as_they_are(shell: Shell, workers: s
         ("server start web :0 --on receive=42", "'42' is no function but a int"),
         ("server start web :0 --on receive=answer --framing lime", "no such framing: 'lime'"),
         ("server start web :0 --on receive=answer --idle 0s", "idle must be more than 0 seconds"),
-        ("server start web :0 answer --on receive=answer", "it must read: server start"),
+        (
+            "server start web :0 answer --on receive=answer",
+            "a handler or on_connect, on_receive and on_close, not both",
+        ),
         ("server start web :0 --on message=answer", "there must be on_receive"),
         ("server on web receive answer", "no server 'web' was started here"),
     ],

@@ -44,7 +44,7 @@ from coshell_plugins.serving.records import (
     stopped_line,
 )
 from coshell_plugins.serving.rules import Rules
-from coshell_plugins.serving.starting import begin, is_running, rerun
+from coshell_plugins.serving.starting import begin, is_running, refuse_if_running, rerun
 from coshell_plugins.serving.stopping import stop
 from coshell_plugins.serving.terms import DRAIN, PUBLIC, TLS, WORKERS
 
@@ -156,12 +156,12 @@ def _start(shell: Shell, address: Any, app: Any, options: dict[str, Any]) -> Htt
     asked = f"http {address}"
     known_as = _name_of_before(shell, asked)  # claimed also if it has a name: the next one means another
     name = as_ or known_as or shell.things.next_name("http")
-    if not shell.rerunning and is_running(shell, name):
-        raise CommandError(f"http server {name!r} is running: http stop {name}")
+    if not shell.rerunning:
+        refuse_if_running(shell, name)
     if workers is not None:
         _start_workers(shell, as_, address, recipe, workers)
     elif is_running(shell, name):
-        rerun(living.known(shell, name), recipe, None, Rules())
+        rerun(living.known(shell, name), recipe, address, None, Rules())
     else:
         begin(InShell(shell, name, recipe, address, kind="http", is_bound=as_ is not None))
     lifecycle = living.known(shell, name)

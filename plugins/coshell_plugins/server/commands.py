@@ -18,11 +18,11 @@ from coshell.api import (
     checked_address,
 )
 from coshell_plugins.serving import living
-from coshell_plugins.serving.lifecycle import now
+from coshell_plugins.serving.lifecycle import Lifecycle, now
 from coshell_plugins.serving.recipe import Recipe, callbacks_in, event_name
 from coshell_plugins.serving.records import LogRecord, ServerRecord, Stopped, lines
 from coshell_plugins.serving.rules import Rules
-from coshell_plugins.serving.starting import begin, checked_size, start
+from coshell_plugins.serving.starting import begin_again, checked_size, start
 from coshell_plugins.serving.stopping import stop
 from coshell_plugins.serving.terms import (
     DRAIN,
@@ -39,8 +39,10 @@ from coshell_plugins.serving.terms import (
 
 DRAIN_S: Final = 30.0  # how long `server drain` waits if it is not said
 
+_ACTIONS: Final = {"--drain": ("stop", "restart"), "--tail": ("logs",)}  # the other options are for start
+
 FORMS: Final = {
-    "start": "NAME ADDRESS HANDLER|--on EVENT=EXPR... [--workers N] [--public] "
+    "start": "NAME ADDRESS [HANDLER] [--on EVENT=EXPR]... [--workers N] [--public] "
     "[--tls --cert FILE --key FILE]",
     "list": "",
     "status": "NAME",
@@ -65,9 +67,10 @@ def server(
 ) -> Any:
     """Do one of these things."""
     name = getattr(name, "name", name)  # a server itself may be put in
+    _check_call(action, name, options)
     words = [word for word in (name, address, handler) if word is not None]
     match action, words:
-        case "start", [name, address, *handlers] if len(handlers) + bool(options["on"]) == 1:
+        case "start", [name, address, *handlers] if handlers or options["on"]:
             callbacks = callbacks_in(options["on"])
             shown = certificate("server", **{key: options[key] for key in ("tls", "cert", "key")})
             recipe = Recipe(
@@ -75,9 +78,9 @@ def server(
             )
             return _start(shell, name, address, recipe, options)
         case "on", [name, event, *expressions]:
-            return _on(shell, name, event_name(event), expressions[0] if expressions else None)
+            return _on(shell, name, event_name(str(event)), expressions[0] if expressions else None)
         case "set", [name, key, value]:
-            return _set(shell, name, key, value)
+            return _set(shell, name, str(key), value)
         case "list", []:
             return [one.record() for one in living.of(shell).values()]
         case "status", [name]:
@@ -95,12 +98,24 @@ def server(
         case "reload", [name, handler]:
             return _reload(shell, name, handler)
         case "scale", [name, size]:
-            return _scale(shell, name, _number(size, "WORKERS"))
+            return _scale(shell, name, _whole(size, "WORKERS"))
         case "logs", [name]:
             return _logs(shell, name, None, options["tail"])
         case "logs", [name, worker]:
-            return _logs(shell, name, _number(str(worker).removeprefix("w"), "WORKER"), options["tail"])
+            return _logs(shell, name, _worker(worker), options["tail"])
     raise CommandError(f"it must read: server {action} {FORMS[action]}".rstrip())
+
+
+def _check_call(action: str, name: object, options: dict[str, Any]) -> None:
+    """What a call from Python may get wrong, and an option that would be without effect."""
+    if action not in FORMS:
+        raise CommandError(f"{action!r} is none of {', '.join(FORMS)}")
+    if name is not None and not isinstance(name, str):
+        raise CommandError(f"a server is meant by its name, and {name!r} is none")
+    for option in SERVER.args:
+        actions = _ACTIONS.get(option.name, ("start",))
+        if option.is_option and action not in actions and options[option.key] != option.absent:
+            raise CommandError(f"{option.name} is for server {' and '.join(actions)}")
 
 
 def _start(shell: Shell, name: str, address: Any, recipe: Recipe, options: dict[str, Any]) -> ServerRecord:
@@ -132,11 +147,7 @@ def _stop(shell: Shell, name: str, drain_s: float) -> Stopped:
 def _restart(shell: Shell, name: str, drain_s: float) -> ServerRecord:
     """All of it anew, at the same address."""
     old = living.known(shell, name)
-    new = old.again()
-    new.recipe.offer(shell)
-    new.recipe.context()
-    _stop(shell, name, drain_s)
-    return begin(new).record()
+    return begin_again(old, lambda: stop(old, drain_s)).record()
 
 
 def _reload(shell: Shell, name: str, handler: Any = None) -> ServerRecord:
@@ -155,15 +166,22 @@ def _reload(shell: Shell, name: str, handler: Any = None) -> ServerRecord:
 
 
 def _on(shell: Shell, name: str, event: str, given: Any) -> ServerRecord:
-    lifecycle = living.known(shell, name)
+    lifecycle = _changeable(shell, name)
     lifecycle.on(event, given)
     return lifecycle.record()
 
 
 def _set(shell: Shell, name: str, key: str, given: Any) -> ServerRecord:
-    lifecycle = living.known(shell, name)
+    lifecycle = _changeable(shell, name)
     lifecycle.set(key.replace("-", "_"), value_of(key, given))
     return lifecycle.record()
+
+
+def _changeable(shell: Shell, name: str) -> Lifecycle:
+    lifecycle = living.known(shell, name)
+    if lifecycle.state == "draining":
+        raise CommandError(f"server {name!r} is draining: nothing is changed any more")
+    return lifecycle
 
 
 def _scale(shell: Shell, name: str, size: int) -> ServerRecord:
@@ -173,10 +191,17 @@ def _scale(shell: Shell, name: str, size: int) -> ServerRecord:
 
 
 def _logs(shell: Shell, name: str, worker: int | None, tail: int) -> Any:
-    found = living.known(shell, name).log_lines(worker)
+    if tail < 1:
+        raise CommandError(f"--tail must be 1 or more, not {tail}")
+    lifecycle = living.known(shell, name)
+    found = lifecycle.log_lines(worker)
+    known = {None, *(mate.number for mate in lifecycle.workers.mates)} if lifecycle.workers else {None}
+    if not found and worker not in known:
+        raise CommandError(f"server {name!r} has no worker {worker}, and nothing of one is kept")
     moment = now()
-    shown = found[-tail:] if tail > 0 else []
-    return [LogRecord(Duration(moment - one.at), one.worker, one.pid, one.text) for one in shown] or ()
+    return [
+        LogRecord(Duration(moment - one.at), one.worker, one.pid, one.text) for one in found[-tail:]
+    ] or ()
 
 
 def _seconds(given: Any) -> float:
@@ -186,11 +211,19 @@ def _seconds(given: Any) -> float:
         raise CommandError(str(error)) from None
 
 
-def _number(given: Any, what: str) -> int:
+def _whole(given: Any, what: str) -> int:
     try:
-        return int(given)
-    except (ValueError, TypeError):
+        return int(Arg(what, kind="int").converted(given))
+    except ValueError:
         raise CommandError(f"{what} is a number, and {given!r} is none") from None
+
+
+def _worker(given: Any) -> int:
+    """`w2` or 2."""
+    try:
+        return _whole(given.removeprefix("w") if isinstance(given, str) else given, "WORKER")
+    except CommandError:
+        raise CommandError(f"WORKER is a number, and {given!r} is none") from None
 
 
 _SHOUT: Final = """\
@@ -240,7 +273,11 @@ SERVER: Final = Command(
         Arg("--limit", "start: how long a message may be", "size"),
         Arg("--idle", "start: close connections on which nothing moves for so long", "duration"),
         Arg("--heartbeat", "start: ask silent peers whether they live", "duration"),
-        Arg("--max-connections", "start: who comes when so many are open is turned away", "int"),
+        Arg(
+            "--max-connections",
+            "start: who comes when so many are open, of each worker, is turned away",
+            "int",
+        ),
         Arg("--max-requests", "start: replace a worker that has served so many", "int"),
         Arg("--max-memory", "start: replace a worker whose heap is larger", "size"),
         Arg("--max-wait", "start: how long a worker that is replaced may finish (3s)", "duration"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import coloop
@@ -11,6 +12,7 @@ from coshell.api import CommandError
 
 from .lifecycle import Figures, Lifecycle, in_one_line
 from .recipe import Recipe
+from .records import Stopped
 from .terms import RULES
 
 
@@ -21,7 +23,8 @@ class InShell(Lifecycle):
 
     def listen(self) -> coloop.Listener:
         """Over TLS, if that is asked for."""
-        return coloop.listen(self.address, tls=self.recipe.context())
+        tls = self.recipe.context()
+        return coloop.listen(self.where(), tls=tls)
 
     def serve(self, listener: coloop.Listener) -> None:
         """Begin, here and now."""
@@ -41,8 +44,28 @@ class InShell(Lifecycle):
             self.shell, self.name, self.recipe, self.server.address, kind=self.kind, is_bound=self.is_bound
         )
 
+    def stop(self, drain_s: float) -> Stopped:
+        """It stops whatever its last callbacks do; their failure is told as anybody's is."""
+        last = self.server.callbacks
+        self.server.callbacks = replace(
+            last,
+            on_worker_stop=self._told_if_it_fails(last.on_worker_stop),
+            on_shutdown=self._told_if_it_fails(last.on_shutdown),
+        )
+        return super().stop(drain_s)
+
+    def _told_if_it_fails(self, call: Callable[..., object] | None) -> Callable[..., None] | None:
+        def guarded(*args: Any) -> None:
+            assert call is not None
+            try:
+                call(*args)
+            except Exception as error:
+                coloop.go(_fail, error, name=f"{self.name}/stop")
+
+        return None if call is None else guarded
+
     def reload(self, recipe: Recipe) -> None:
-        """Connections that come from now on get the new handler."""
+        """Connections that come from now on get the new handler, and those of HTTP with their next request."""
         with in_one_line():
             recipe.offer(self.shell).take_over(self.server)
         self.recipe = recipe
@@ -86,3 +109,7 @@ def _heap_of(name: str) -> int | None:
         return None
     pictures = snapshot.coroutines
     return sum(one.heap_bytes or 0 for one in pictures if one.name == name or one.name.startswith(f"{name}/"))
+
+
+def _fail(error: Exception) -> None:
+    raise error

@@ -12,6 +12,7 @@ workers, and connections that are open keep theirs for as long as it is given to
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -74,9 +75,13 @@ class Lifecycle(ABC):
 
     Attributes:
         server: what is bound to its name.
+        asked: the address as it was typed, also behind a restart, which keeps a port that was free by chance.
+        listener: where it listens, as soon as it has begun.
+        failure: why there is no more server, if that is so and nobody wanted it.
     """
 
     server: Any
+    listener: coloop.Listener
 
     def __init__(
         self,
@@ -94,12 +99,38 @@ class Lifecycle(ABC):
         self.address = address
         self.kind = kind
         self.is_bound = is_bound
+        self.asked = address
+        self.failure: str | None = None
+        self._place: int | None = None
         self.reloads = 0
         self.started_at = now()
 
     def listen(self) -> coloop.Listener:
         """Open what it serves; parks only while a name is looked up."""
-        return coloop.listen(self.address)
+        return coloop.listen(self.where())
+
+    def where(self) -> Any:
+        """What to listen on: its address, or for once the place that it has taken."""
+        place, self._place = self._place, None
+        return self.address if place is None else f"fd:{place}"
+
+    def take_place_of(self, other: Lifecycle) -> None:
+        """Listen where that one does, by the same socket.
+
+        Who connects meanwhile waits; and a socket that was handed over to this process cannot be opened again.
+        """
+        self.asked = other.asked
+        listener = other.listener
+        if not listener.closed and not str(listener.address).startswith(
+            "unix:"
+        ):  # a path goes with its server
+            self._place = os.dup(listener.fileno())
+
+    def give_up_place(self) -> None:
+        """It will not begin."""
+        if self._place is not None:
+            os.close(self._place)
+            self._place = None
 
     @abstractmethod
     def serve(self, listener: coloop.Listener) -> None:
@@ -157,9 +188,15 @@ class Lifecycle(ABC):
         return None
 
     @property
+    def state(self) -> str:
+        """That of its server; `failed` if there should be one, and is none."""
+        state: str = self.server.state
+        return state if self.failure is None else "failed"
+
+    @property
     def closed(self) -> bool:
         """Whether it serves no more."""
-        return self.server.state in {"stopped", "failed"}
+        return self.state in {"stopped", "failed"}
 
     def record(self) -> ServerRecord:
         """How it is; parks for a moment if there are workers to be asked."""
@@ -167,7 +204,7 @@ class Lifecycle(ABC):
         counts = figures.counts
         return ServerRecord(
             name=self.name,
-            state=self.server.state,
+            state=self.state,
             address=str(self.server.address),
             handler=self.recipe.name,
             connections=Count(self.connections),
@@ -179,7 +216,7 @@ class Lifecycle(ABC):
             restarts=Count(figures.restarts),
             heap=None if figures.heap is None else Bytes(figures.heap),
             age=Duration(now() - self.started_at),
-            trouble=figures.trouble,
+            trouble=self.failure or figures.trouble,
             certificate=None if self.recipe.certificate is None else str(self.recipe.certificate.cert),
             workers=figures.workers,
         )

@@ -18,7 +18,7 @@ _lifecycles: Final[WeakKeyDictionary[Shell, dict[str, Lifecycle]]] = WeakKeyDict
 def of(shell: Shell) -> dict[str, Lifecycle]:
     """Those that are not stopped, and those that have failed; the others are forgotten."""
     known = _lifecycles.setdefault(shell, {})
-    for name in [name for name, lifecycle in known.items() if lifecycle.server.state == "stopped"]:
+    for name in [name for name, lifecycle in known.items() if lifecycle.state == "stopped"]:
         del known[name]
     return known
 

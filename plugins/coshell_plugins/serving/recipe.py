@@ -58,7 +58,12 @@ class Recipe:
         handler = None if self.handler is None else self._handler(shell)
         callbacks = {event: _function(shell, given) for event, given in self.callbacks.items()}
         tls = None if self.certificate is None else self.certificate.context
-        return Offer(handler, callbacks, dict(self.settings), tls)
+        offer = Offer(handler, callbacks, dict(self.settings), tls)
+        try:
+            offer.check()
+        except (ValueError, TypeError) as error:
+            raise CommandError(str(error)) from None
+        return offer
 
     def context(self) -> ssl.SSLContext | None:
         """Its certificate as the files hold it now, None for no TLS; raises CommandError."""

@@ -43,11 +43,14 @@ def start(
     """
     rules = Rules() if rules is None else rules
     if shell.rerunning and is_running(shell, name):
-        return rerun(living.known(shell, name), recipe, workers, rules)
+        return rerun(living.known(shell, name), recipe, address, workers, rules)
     if not is_name(name):
         raise CommandError(f"a server's name must be a Python name, and {name!r} is none")
-    if is_running(shell, name):
-        raise CommandError(f"server {name!r} is running: server stop {name}, or server reload {name}")
+    if name in {recipe.handler, *recipe.callbacks.values()}:
+        raise CommandError(
+            f"{name} is what it serves: the server needs another name, or a reload finds the server"
+        )
+    refuse_if_running(shell, name)
     lifecycle: Lifecycle
     if workers is None:
         lifecycle = InShell(shell, name, recipe, address)
@@ -58,16 +61,22 @@ def start(
     return begin(lifecycle)
 
 
-def rerun(lifecycle: Lifecycle, recipe: Recipe, workers: int | None, rules: Rules) -> Lifecycle:
-    """The file that has started it is run again."""
+def rerun(lifecycle: Lifecycle, recipe: Recipe, address: Any, workers: int | None, rules: Rules) -> Lifecycle:
+    """The file that has started it is run again; what a server that runs cannot change is said."""
     lifecycle.rerun(recipe, None if workers is None else checked_size(workers), rules)
+    name, notice = lifecycle.name, lifecycle.shell.notice
+    if str(address) != str(lifecycle.asked):
+        notice(f"{name}: it still serves {lifecycle.asked}, and not {address}: server stop {name} first")
+    if (workers is None) != (lifecycle.workers is None):
+        who = "the shell itself serves" if lifecycle.workers is None else "workers serve"
+        notice(f"{name}: {who} it as before: server stop {name} first")
     return lifecycle
 
 
 def begin(lifecycle: Lifecycle) -> Lifecycle:
     """Have it serve, and known by its name; parks until it does."""
     with in_one_line():
-        listener = lifecycle.listen()
+        listener = lifecycle.listener = lifecycle.listen()
     try:
         with in_one_line():
             lifecycle.serve(listener)
@@ -84,6 +93,37 @@ def begin(lifecycle: Lifecycle) -> Lifecycle:
     shell.things.add(lifecycle.kind, lifecycle.server)
     living.remember(shell, lifecycle)
     return lifecycle
+
+
+def begin_again(old: Lifecycle, stop: Callable[[], object]) -> Lifecycle:
+    """Another one like it, in its place; parks until it serves. What is wrong with it is said before `stop` is called.
+
+    Raises:
+        CommandError: it cannot begin; then the old one is known as failed, and can be begun again.
+    """
+    new = old.again()
+    new.recipe.offer(old.shell)
+    new.recipe.context()
+    new.take_place_of(old)
+    try:
+        stop()
+        return begin(new)
+    except BaseException as error:
+        new.give_up_place()
+        if old.state == "stopped":
+            old.failure = str(error) or type(error).__name__
+            living.remember(old.shell, old)
+        raise
+
+
+def refuse_if_running(shell: Shell, name: str) -> None:
+    """Raises CommandError if a server of that name serves."""
+    if is_running(shell, name):
+        kind = living.known(shell, name).kind
+        what, or_else = (
+            ("server", f", or server reload {name}") if kind == "server" else (f"{kind} server", "")
+        )
+        raise CommandError(f"{what} {name!r} is running: {kind} stop {name}{or_else}")
 
 
 def is_running(shell: Shell, name: str) -> bool:

@@ -53,6 +53,8 @@ def value_of(key: str, given: Any) -> Any:
     if (given is None or (isinstance(given, str) and given == "none")) and name in _MAY_BE_NONE:
         return None
     if name == "heartbeat_message":
+        if not isinstance(given, (str, bytes)):
+            raise CommandError(f"{key} must be text or bytes, not {given!r}")
         return given.encode() if isinstance(given, str) else given
     try:
         return Arg(name, kind=_KINDS[name]).converted(given) if name in _KINDS else given
@@ -70,6 +72,10 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
         key: options[key] for key in ("idle", "heartbeat", "max_connections") if options[key] is not None
     }
     framing, limit = options["framing"], options["limit"]
+    if limit is not None and framing in {None, "raw"}:
+        raise CommandError(
+            "--limit is for messages, which raw framing does not tell apart: give --framing, too"
+        )
     if framing is not None or limit is not None:
         with_limit = {} if limit is None else {"limit": limit}
         settings["framing"] = _told(

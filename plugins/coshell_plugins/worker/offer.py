@@ -5,12 +5,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import coloop
-from coloop import Listener, Server
-
-_LAST: Final = frozenset({"heartbeat"})  # which needs a message that fits the framing
+from coloop import Callbacks, Listener, Server, Settings
 
 
 @dataclass(frozen=True)
@@ -38,15 +36,30 @@ class Offer:
         terms: dict[str, Any] = {**self.callbacks, **self.settings}
         return coloop.serve(listener, self.handler, name=name, worker=worker, **terms)
 
+    def check(self) -> None:
+        """Whether a server would take it; raises ValueError and TypeError."""
+        Callbacks(**self.callbacks).check_beside(self.handler)
+        self._treatment().check_beside(self.handler)
+
     def take_over(self, server: Server) -> None:
-        """Have a server that runs serve this from now on; connections that are open keep what they have."""
+        """Have a server that runs serve this from now on, and nothing else; raises what `coloop.serve` raises.
+
+        Connections that are open keep their handler, or their framing.
+        """
+        if (self.handler is None) != (server.handler is None):
+            raise ValueError("a handler cannot take over from callbacks, nor callbacks from a handler")
         server.renew_tls(self._context())
-        if self.handler is not None:
-            server.handler = self.handler
-        for event, call in self.callbacks.items():
-            server.on(event, call)
-        for key in sorted(self.settings, key=_LAST.__contains__):
-            server.set(key, self.settings[key])
+        server.renew_settings(self._treatment())
+        server.set("max_connections", self.settings.get("max_connections"))
+        server.handler = self.handler
+        server.callbacks = Callbacks(**self.callbacks)
+
+    def _treatment(self) -> Settings:
+        settings = {key: value for key, value in self.settings.items() if key != "max_connections"}
+        framing = settings.get("framing")
+        if isinstance(framing, str):
+            settings["framing"] = coloop.framing_of(framing)
+        return Settings(**settings)
 
     def _context(self) -> ssl.SSLContext | None:
         return None if self.tls is None else self.tls()
