@@ -19,7 +19,7 @@ from coshell_plugins.worker.shipping import NotShippable, pack
 from . import insight  # noqa: F401 - the plugin's hooks ask it as soon as there is a worker
 from .logs import LogLine
 from .pool import Worker
-from .workers import CannotStart, Mate, Workers
+from .workers import CannotStart, Mate, Version, Workers
 
 _in_one_line: Final = partial(in_one_line, CannotStart, NotShippable)
 
@@ -57,17 +57,16 @@ class InWorkers(Lifecycle):
 
     def serve(self, listener: coloop.Listener) -> None:
         """Start the workers; parks until all of them serve."""
-        packed = self._packed(self.recipe)
+        version = self._version(self.recipe)
         self.server = Workers(
             self.name,
             listener,
-            packed,
+            version,
             size=self.size,
             rules=self.rules,
             chance=random.Random(self.shell.settings.seed),  # noqa: S311 - it only spreads
             say=self.shell.notice,
             given_up=lambda why: self.shell.given_up(self.name, why),
-            tls=self.recipe.certificate is not None,
         )
         with _in_one_line():
             try:
@@ -89,10 +88,9 @@ class InWorkers(Lifecycle):
 
     def reload(self, recipe: Recipe) -> None:
         """Replace one worker after the other; parks until that is done."""
-        packed = self._packed(recipe)
+        version = self._version(recipe)
         with _in_one_line():
-            self.server.reload(packed)
-        self.server.tls = recipe.certificate is not None
+            self.server.reload(version)
         self.recipe = recipe
         self.reloads += 1
 
@@ -105,11 +103,12 @@ class InWorkers(Lifecycle):
 
     def on(self, event: str, given: Any) -> None:
         """In each worker, and in those that will replace them."""
-        recipe = self.recipe.with_callback(event, given)
-        call = recipe.offer(self.shell).callbacks.get(event)
+        call = self.recipe.with_callback(event, given).offer(self.shell).callbacks.get(event)
         with _in_one_line():
-            self.server.change("on", event, call, self._packed(recipe))
-        self.recipe = recipe
+            self.server.change(
+                "on", event, call, lambda recipe: self._version(recipe.with_callback(event, given))
+            )
+        self.recipe = self.server.version.recipe
 
     def set(self, key: str, value: Any) -> None:
         """Likewise; a rule of replacement holds for those that are born from now on."""
@@ -117,10 +116,11 @@ class InWorkers(Lifecycle):
             self.rules = self.server.pool.rules = rules_with(self.rules, key, value)
             return
         check(key, value)
-        recipe = self.recipe.with_setting(key, value)
         with _in_one_line():
-            self.server.change("set", key, value, self._packed(recipe))
-        self.recipe = recipe
+            self.server.change(
+                "set", key, value, lambda recipe: self._version(recipe.with_setting(key, value))
+            )
+        self.recipe = self.server.version.recipe
 
     def scale(self, size: int) -> None:
         """Have so many workers; parks until that is so."""
@@ -128,10 +128,10 @@ class InWorkers(Lifecycle):
             self.server.scale(size)
         self.size = size
 
-    def _packed(self, recipe: Recipe) -> str:
+    def _version(self, recipe: Recipe) -> Version:
         offer = recipe.offer(self.shell)
         try:
-            return pack(offer)
+            return Version(pack(offer), recipe)
         except NotShippable as error:
             raise CommandError(f"{recipe.name}: {error}") from None
 

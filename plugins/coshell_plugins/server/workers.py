@@ -34,6 +34,7 @@ from coloop import (
     Socket,
     SocketPicture,
 )
+from coshell_plugins.serving.recipe import Recipe
 from coshell_plugins.serving.rules import Rules
 from coshell_plugins.worker.channel import Channel, ChannelError, Message
 from coshell_plugins.worker.shipping import pack
@@ -54,6 +55,19 @@ Happening = Callable[[float], list[Action]]
 
 class CannotStart(Exception):
     """The workers never served; why."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """What is served, from one reload to the next.
+
+    Attributes:
+        offer: as workers are sent it.
+        recipe: how it was come by.
+    """
+
+    offer: str
+    recipe: Recipe
 
 
 @dataclass
@@ -102,6 +116,7 @@ class Mate:
         coroutines: pictures of its coroutines.
         sockets: pictures of its sockets.
         minder: the coroutine that looks after it.
+        has_begun: it was sent what it serves.
         was_told: it was told to end.
         told_how: it has told whether its connections ended by themselves.
     """
@@ -116,6 +131,7 @@ class Mate:
     coroutines: tuple[CoroutinePicture, ...] = ()
     sockets: tuple[SocketPicture, ...] = ()
     minder: Coroutine | None = None
+    has_begun: bool = False
     was_told: bool = False
     told_how: bool = False
 
@@ -152,13 +168,12 @@ class Workers:
     Args:
         name: of the server; its workers are `NAME/w1`, `NAME/w2` ...
         listener: where it listens; belongs to the workers from now on.
-        offer: what they serve, packed.
+        version: what they serve.
         size: how many there are.
         rules: when they are replaced.
         chance: spreads that.
         say: tells the user a line.
         given_up: called with the reason when the workers cannot be kept up.
-        tls: whether they serve over TLS.
 
     Attributes:
         log: what they print, and what was said of them.
@@ -171,17 +186,15 @@ class Workers:
         self,
         name: str,
         listener: Listener,
-        offer: str,
+        version: Version,
         *,
         size: int,
         rules: Rules,
         chance: random.Random,
         say: Callable[[str], None],
         given_up: Callable[[str], None],
-        tls: bool = False,
     ) -> None:
         self.name = name
-        self.tls = tls
         self.log = Log()
         self.pool = Pool(size, rules, chance)
         self.reloads = 0
@@ -193,7 +206,7 @@ class Workers:
         scheduler.poller.forget(listener)  # it is the workers who want to hear of connections
         self._clock = scheduler.clock
         self.started_at = self._clock.now()
-        self._offers = {self.pool.wanted: offer}
+        self._versions = {self.pool.wanted: version}
         self._mates: dict[int, Mate] = {}
         self._gone = Totals()
         self._cut = 0
@@ -203,8 +216,7 @@ class Workers:
         self._has_served = False
         self._has_told_last = False
         self._changes = 0
-        self._open_changes: set[int] = set()
-        self._replies: dict[tuple[int, int], str | None] = {}
+        self._replies: dict[int, dict[int, str | None]] = {}
         self._happenings: Queue[Happening] = Queue()
         self._changed = Event()
         self._master: Coroutine = coloop.go(self._preside, name=name)
@@ -216,6 +228,16 @@ class Workers:
     def address(self) -> Any:
         """Where it listens, with the real port."""
         return self._listener.address
+
+    @property
+    def version(self) -> Version:
+        """What is to be served; after a reload that has failed, what was served before."""
+        return self._versions[self.pool.wanted]
+
+    @property
+    def tls(self) -> bool:
+        """Whether they serve over TLS."""
+        return self.version.recipe.certificate is not None
 
     @property
     def state(self) -> str:
@@ -272,7 +294,7 @@ class Workers:
             raise CannotStart(self.pool.why or "it was stopped before it began")
         self._has_served = True
 
-    def reload(self, offer: str) -> None:
+    def reload(self, version: Version) -> None:
         """Replace all workers by others that serve this, one after the other; park until that is done.
 
         Raises:
@@ -283,7 +305,7 @@ class Workers:
         def wanted(now: float) -> list[Action]:
             nonlocal generation
             generation, actions = self.pool.reload(now)
-            self._offers[generation] = offer
+            self._versions[generation] = version
             return actions
 
         self._happens(wanted)
@@ -320,30 +342,57 @@ class Workers:
         self._wait_until(lambda: self._over and not self._mates)
         return self._cut == cut_before
 
-    def change(self, what: str, key: str, value: Any, offer: str) -> None:
+    def change(self, what: str, key: str, value: Any, changed: Callable[[Recipe], Version]) -> None:
         """Change a callback (`on`) or a setting (`set`) of all workers, those to come included; park until it is done.
 
+        Only what those who run have taken is given to those to come: else a change that is refused would be what
+        their successors begin with, and die of.
+
+        Args:
+            what: `on` or `set`.
+            key: of which event, or setting.
+            value: what it is from now on.
+            changed: a version with that changed.
+
         Raises:
-            CannotStart: one could not; why.
+            CannotStart: one could not, and why; or nobody was there to take it.
         """
-        change = pack((what, key, value))
-        self._offers[self.pool.wanted] = offer
-        self._changes += 1
-        number = self._changes
-        asked = [mate.serial for mate in self.mates if mate.channel is not None and not mate.was_told]
-        self._open_changes.add(number)
+        order: Message = {"do": "change", "change": pack((what, key, value))}
+        changed(self.version.recipe)  # whether it can be sent
+        asked = self._listeners()
+        replies = self._replies_to(order, asked)
+        for why in filter(None, replies.values()):
+            raise CannotStart(why)
+        if not replies and not any(mate.serial in self._mates for mate in asked):
+            raise CannotStart("no worker is there that could take it")
+        self._adopt(changed)
+        for mate in self._listeners():
+            if mate not in asked:  # it has begun meanwhile, with what held before
+                self._order(mate.serial, {**order, "number": 0})
+
+    def _replies_to(self, order: Message, asked: list[Mate]) -> dict[int, str | None]:
+        """What each of them has told, by its serial: why it cannot do it, or None."""
+        number = self._changes = self._changes + 1
+        replies: dict[int, str | None] = {}
+        self._replies[number] = replies
         try:
-            for serial in asked:
-                self._order(serial, {"do": "change", "number": number, "change": change})
+            for mate in asked:
+                self._order(mate.serial, {**order, "number": number})
             with suppress(coloop.Timeout), coloop.timeout(CHANGE_S):
                 self._wait_until(
-                    lambda: all((number, one) in self._replies or one not in self._mates for one in asked)
+                    lambda: all(one.serial in replies or one.serial not in self._mates for one in asked)
                 )
         finally:
-            self._open_changes.discard(number)
-            whys = [self._replies.pop((number, one), None) for one in asked]
-        for why in filter(None, whys):
-            raise CannotStart(why)
+            del self._replies[number]
+        return replies
+
+    def _adopt(self, changed: Callable[[Recipe], Version]) -> None:
+        """Give this to those to come, be it after a reload that goes on, or that fails yet."""
+        for generation, version in self._versions.copy().items():
+            self._versions[generation] = changed(version.recipe)
+
+    def _listeners(self) -> list[Mate]:
+        return [mate for mate in self.mates if mate.has_begun and not mate.was_told]
 
     def refresh(self) -> None:
         """Ask all workers how they are; park until they have told, or for half a second."""
@@ -379,7 +428,7 @@ class Workers:
                 if happening is not None:
                     self._carry_out(happening(now))
                 self._carry_out(self.pool.tick(now))
-                self._forget_old_offers()
+                self._forget_old_versions()
                 self._tell_those_who_wait()
         finally:
             self._close()
@@ -432,10 +481,10 @@ class Workers:
         self._raw.close()
         self._listener.close()
 
-    def _forget_old_offers(self) -> None:
-        for generation in [one for one in self._offers if one not in {self.pool.wanted, self.pool.good}]:
+    def _forget_old_versions(self) -> None:
+        for generation in [one for one in self._versions if one not in {self.pool.wanted, self.pool.good}]:
             if not any(one.generation == generation for one in self.pool.workers.values()):
-                del self._offers[generation]
+                del self._versions[generation]
 
     def tell(self, text: str) -> None:
         """A line for the user, and for the log."""
@@ -474,7 +523,7 @@ class Workers:
             "name": self.name,
             "number": action.number,
             "first": action.serial == 1,
-            "offer": self._offers[action.generation],
+            "offer": self._versions[action.generation].offer,
             "level": coloop.memory.level(),
             "path": os.environ.get("PYTHONPATH"),
             "max_requests": action.max_requests,
@@ -516,6 +565,7 @@ class Workers:
             ):
                 try:
                     channel.post(self._start_message(action))
+                    mate.has_begun = True
                     code = coloop.wait_child(made.popen)
                 finally:
                     made.end()
@@ -547,8 +597,8 @@ class Workers:
             case {"event": "message", "to": to, "data": data}:
                 self._deliver(mate, to, data)
             case {"event": "changed", "number": int(number), "why": str() | None as why}:
-                if number in self._open_changes:
-                    self._replies[number, mate.serial] = why
+                if number in self._replies:
+                    self._replies[number][mate.serial] = why
                     self._tell_those_who_wait()
             case {"event": "status"}:
                 self._note(mate, message)

@@ -1,0 +1,230 @@
+"""What the master makes of what its workers tell, in virtual time: no process is started, the workers are played."""
+
+from __future__ import annotations
+
+import random
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+import coloop
+from coloop import Event
+from coloop.testing import MockClock, wait_until_idle
+from coshell_plugins.server import process
+from coshell_plugins.server.workers import CannotStart, Version, Workers
+from coshell_plugins.serving.recipe import Recipe
+from coshell_plugins.serving.rules import Rules
+from coshell_plugins.worker.channel import Channel, Message
+
+STATUS: Final = {"event": "status", "connections": 0, "accepted": 0, "requests": 0, "live": 3, "heap": 1000}
+
+
+class Played:
+    """A worker, and its process, which does what the test says.
+
+    Attributes:
+        start: what it was sent first.
+        orders: what came then.
+        why: why it refuses a change; None if it does not.
+        is_deaf: it answers nobody.
+        is_slow: it does not get ready until that is said.
+    """
+
+    def __init__(self, pid: int, traits: dict[str, Any]) -> None:
+        self.pid = pid
+        self.start: Message = {}
+        self.orders: list[Message] = []
+        self.why: str | None = None
+        self.is_deaf = False
+        self.is_slow = False
+        vars(self).update(traits)
+        self._code: int | None = None
+        self._end = Event()
+        self._pairs = [socket.socketpair() for _ in range(3)]
+        self.process = process.Process(self, *(ours for ours, _ in self._pairs))  # type: ignore[arg-type]
+        self.channel = Channel(self._pairs[0][1])
+        coloop.go(self._live, name=f"played {pid}")
+
+    def _live(self) -> None:
+        start = self.channel.receive()
+        if start is None:
+            return
+        self.start = start
+        if not self.is_slow:
+            self.ready()
+        while (order := self.channel.receive()) is not None:
+            self.orders.append(order)
+            if not self.is_deaf:
+                self._answer(order)
+
+    def ready(self, **status: object) -> None:
+        self.channel.post({**STATUS, "event": "ready", **status})
+
+    def tell(self, **status: object) -> None:
+        self.channel.post({**STATUS, **status})
+
+    def _answer(self, order: Message) -> None:
+        match order["do"]:
+            case "change":
+                self.channel.post({"event": "changed", "number": order["number"], "why": self.why})
+            case "report":
+                self.tell()
+            case "drain":
+                self.ended_in_order()
+
+    def ended_in_order(self) -> None:
+        self.channel.post({**STATUS, "event": "stopped", "drained": True})
+        self.channel.flush()
+        self._ended(0)
+
+    def _ended(self, code: int) -> None:
+        self._code = code
+        self.channel.close()
+        for _, its in self._pairs[1:]:
+            its.close()
+        self._end.set()
+
+    # -- as `subprocess.Popen` has it
+
+    def poll(self) -> int | None:
+        return self._code
+
+    def wait(self) -> int:
+        self._end.wait()
+        assert self._code is not None
+        return self._code
+
+    def kill(self) -> None:
+        if self._code is None:
+            self._ended(-signal.SIGKILL)
+
+
+class Stage:
+    """A master with its played workers.
+
+    Attributes:
+        workers: what the master is asked.
+        all: the played ones, in the order of their births.
+        traits: of those who are born from now on.
+        said: what the user was told.
+    """
+
+    def __init__(self, size: int, rules: Rules | None = None) -> None:
+        self.all: list[Played] = []
+        self.traits: dict[str, Any] = {}
+        self.said: list[str] = []
+        self.given_up: list[str] = []
+        self.workers = Workers(
+            "web",
+            coloop.listen(":0"),
+            version("first"),
+            size=size,
+            rules=rules or Rules(),
+            chance=random.Random(1),
+            say=self.said.append,
+            given_up=self.given_up.append,
+        )
+
+    def born(self) -> process.Process:
+        self.all.append(Played(1001 + len(self.all), self.traits))
+        return self.all[-1].process
+
+    def logged(self) -> list[str]:
+        return [line.text for line in self.workers.log_lines()]
+
+
+def version(name: str) -> Version:
+    return Version(name, Recipe(name))
+
+
+def altered(recipe: Recipe) -> Version:
+    return Version(f"{recipe.handler} with idle", recipe.with_setting("idle", 5.0))
+
+
+Play = Callable[..., None]
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Play:
+    """Run a test as a coroutine, on a stage with so many workers that serve already."""
+
+    def run(act: Callable[[Stage], None], size: int = 1, rules: Rules | None = None) -> None:
+        def main() -> None:
+            stage = Stage(size, rules)
+            monkeypatch.setattr(process, "start", lambda *_: stage.born())
+            monkeypatch.setattr(coloop, "wait_child", lambda played: played.wait())
+            try:
+                stage.workers.start()
+                act(stage)
+            finally:
+                stage.workers.stop()
+
+        coloop.run(main, clock=MockClock())
+
+    return run
+
+
+# -- changes
+
+
+def test_what_a_worker_refuses_is_not_what_the_next_one_begins_with(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        stage.all[0].why = "a heartbeat needs a heartbeat_message"
+        with pytest.raises(CannotStart, match="needs a heartbeat_message"):
+            stage.workers.change("set", "heartbeat", 1.0, altered)
+        stage.workers.scale(2)
+        assert [one.start["offer"] for one in stage.all] == ["first", "first"]
+        assert stage.workers.version == version("first")
+
+    play(act)
+
+
+def test_what_all_have_taken_is_what_the_next_one_begins_with(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        stage.workers.change("set", "idle", 5.0, altered)
+        stage.workers.scale(2)
+        assert stage.all[1].start["offer"] == "first with idle"
+        assert stage.workers.version.recipe.settings == {"idle": 5.0}
+
+    play(act)
+
+
+def test_who_begins_while_the_others_are_asked_is_told_as_well(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        stage.all[0].is_deaf = True
+        changing = coloop.go(stage.workers.change, "set", "idle", 5.0, altered)
+        stage.workers.scale(2)
+        assert stage.all[1].start["offer"] == "first"
+        changing.join()
+        wait_until_idle()
+        assert [order["do"] for order in stage.all[1].orders] == ["change"]
+
+    play(act)
+
+
+def test_a_change_in_the_midst_of_a_reload_holds_for_what_the_reload_brings(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        stage.traits["is_slow"] = True
+        reloading = coloop.go(stage.workers.reload, version("second"))
+        wait_until_idle()
+        stage.workers.change("set", "idle", 5.0, altered)
+        stage.traits.clear()
+        stage.all[2].ready()
+        reloading.join()
+        assert [one.start["offer"] for one in stage.all] == ["first", "first", "second", "second with idle"]
+        assert stage.workers.version.recipe == version("second").recipe.with_setting("idle", 5.0)
+
+    play(act, 2)
+
+
+def test_a_change_that_nobody_could_take_is_refused(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        stage.all[0].kill()
+        wait_until_idle(0.0)
+        with pytest.raises(CannotStart, match="no worker is there"):
+            stage.workers.change("set", "idle", 5.0, altered)
+
+    play(act)
