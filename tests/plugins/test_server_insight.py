@@ -26,6 +26,8 @@ def work(conn):
     while data := conn.recv():
         if data == b"spin":
             spin()
+        if data == b"rest":
+            data = b"%d" % go(sleep, 600).id
         conn.sendall(data)
 """
 SPIN = "import time\ndef spin():\n    while True: time.sleep(0.001)"  # lets nobody run, and costs little
@@ -96,6 +98,12 @@ def test_unknown_ones_are_told_of_in_one_line(shell: Shell) -> None:
     assert error(shell, "cancel web/w1:1").startswith("web/w1:1: it is the worker's own")
 
 
+def test_who_accepts_is_the_workers_own(shell: Shell) -> None:
+    (picture,) = (one for one in shell.plugins.processes() if one.name == "web/w1")
+    (acceptor,) = (one.owner for one in picture.sockets if one.role == "listener")
+    assert "the worker's own" in error(shell, f"kill web/w1:{acceptor}")
+
+
 def test_the_level_of_accounting_reaches_those_who_run(shell: Shell) -> None:
     def heaps() -> set[bool]:
         return {worker.heap is None for worker in do(shell, "server status web").value.workers}
@@ -109,7 +117,9 @@ def test_the_level_of_accounting_reaches_those_who_run(shell: Shell) -> None:
 def test_one_that_does_not_answer_is_told_of_and_one_that_has_a_hog_is_seen_and_rid_of_it(
     shell: Shell, console: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    do(shell, "connect web as d", "send d spin")
+    do(shell, "connect web as d", "send d rest")
+    resting = int(shell.evaluate("recv(d)"))
+    do(shell, "send d spin")
     one = until(lambda: hog_in(shell, "web/w1") or hog_in(shell, "web/w2"))
     process = one.partition(":")[0]
     at = lines(shell, console, f"where {one}")
@@ -117,7 +127,7 @@ def test_one_that_does_not_answer_is_told_of_and_one_that_has_a_hog_is_seen_and_
     assert at[2] == "  <co:2>:2 in spin  while True: time.sleep(0.001)"
     why = f"lets nobody run there (where {one}, kill {one})"
     assert error(shell, f"cancel {one}") == f"{one} cannot be cancelled: it {why}"
-    assert error(shell, f"cancel {process}:2").endswith(f": {one} {name_in(at[0])} {why}")
+    assert error(shell, f"cancel {process}:{resting}").endswith(f": {one} {name_in(at[0])} {why}")
     assert lines(shell, console, f"kill {one} --grace 300ms")[0].endswith(" has ended")
     pid = next(
         worker.pid for worker in do(shell, "server status web").value.workers if worker.name == process

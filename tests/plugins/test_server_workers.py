@@ -444,6 +444,25 @@ def test_a_worker_that_is_asked_to_end_finishes_what_it_does(shell: Shell) -> No
     do(shell, "c.close()", "@wait co.server('status', 'web').restarts == 1 within 20s")
 
 
+def test_a_worker_that_accepts_nobody_any_more_is_replaced_and_says_why(
+    shell: Shell, console: Capture
+) -> None:
+    do(
+        shell,
+        "def answer(c, m):\n    if m == b'stop': c.server.stop()\n    c.send(m.upper())",
+        "server start web :0 --on receive=answer --workers 1",
+        "connect web as c",
+        "send c stop",
+    )
+    assert shell.evaluate("recv(c)") == b"STOP"
+    do(shell, "@wait web.pool.restarts == 1 and web.pool.serving() within 20s", "connect web as d")
+    do(shell, "send d hi")
+    assert shell.evaluate("recv(d)") == b"HI"
+    assert any("worker 1" in line and "ended by itself" in line for line in console.lines())
+    log = [line.text for line in shell.evaluate("co.server('logs', 'web')")]
+    assert any(text.startswith("nobody is accepted here any more, so this worker ends") for text in log)
+
+
 # -- reload, restart, scale
 
 

@@ -22,7 +22,7 @@ from time import perf_counter
 from typing import Any, Final
 
 import coloop
-from coloop import Server, SocketPicture
+from coloop import Coroutine, Server, SocketPicture
 
 from . import shipping
 from .channel import Channel, ChannelError, Message, is_from_parent
@@ -52,9 +52,11 @@ class Worker:
         self._questions = questions
         self._own: set[int] = set()
         self._server: Server | None = None
+        self._acceptor: Coroutine | None = None
         self._max_requests: int | None = None
         self._max_wait_s = 0.0
         self._pictures_due = 0.0
+        self._ending = False
         self._ended = False
 
     def run(self) -> None:
@@ -72,9 +74,11 @@ class Worker:
         self._channel.post({"event": "ready", **self._status(server)})
         self._own.add(coloop.go(self._report, server, name="report").id)
         self._own.add(coloop.go(self._end_on_sigterm, name="sigterm").id)
+        self._own.add(coloop.go(self._end_with_server, server, name="watch").id)
         while (order := self._next_order()) is not None:
             self._obey(order, server)
         if not self._ended:
+            self._ending = True
             _stop(server, self._max_wait_s)
         raise SystemExit(0)
 
@@ -97,7 +101,11 @@ class Worker:
         if not start["first"]:  # the server starts once, and each of its workers
             others = {event: call for event, call in offer.callbacks.items() if event != "on_start"}
             offer = replace(offer, callbacks=others)
-        server = offer.serve(offer.listen(f"fd:{self._listener}"), start["name"], worker=start["number"])
+        listener = offer.listen(f"fd:{self._listener}")
+        server = offer.serve(listener, start["name"], worker=start["number"])
+        if not server.draining:  # else its own callbacks have stopped it
+            self._acceptor = coloop.current_scheduler().living[listener.owner]
+            self._own.add(self._acceptor.id)
         server.postman = self._take
         return server
 
@@ -137,6 +145,7 @@ class Worker:
 
     def _end(self, server: Server, seconds: float) -> None:
         """Let nobody in any more, let those who are there finish, and close the channel: `run` ends then."""
+        self._ending = True
         drained = _stop(server, seconds)
         if self._ended:
             return
@@ -151,6 +160,18 @@ class Worker:
         coloop.wait_signal(signal.SIGTERM)
         assert self._server is not None
         self._end(self._server, self._max_wait_s)
+
+    def _end_with_server(self, server: Server) -> None:
+        """Whoever accepts nobody any more, though nobody has told it to end, makes room for one that does."""
+        how = "was stopped"
+        if self._acceptor is not None:
+            self._acceptor.join()
+            how = str(self._acceptor.outcome)
+        if self._ending:
+            return
+        print(f"nobody is accepted here any more, so this worker ends: {how}", file=sys.stderr)
+        server.on("shutdown", None)  # it is this worker that ends, and not the server
+        self._end(server, self._max_wait_s)
 
     # -- reports ------------------------------------------------------------------------------------
 
