@@ -228,3 +228,28 @@ def test_a_change_that_nobody_could_take_is_refused(play: Play) -> None:
             stage.workers.change("set", "idle", 5.0, altered)
 
     play(act)
+
+
+# -- scale
+
+
+def test_a_scale_that_another_one_overtakes_ends_with_it(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        stage.traits["is_slow"] = True
+        overtaken = coloop.go(stage.workers.scale, 3)
+        wait_until_idle()
+        stage.traits.clear()
+        stage.workers.scale(1)
+        with pytest.raises(CannotStart, match="overtaken by scale 1"):
+            overtaken.result(timeout=1.0)
+
+    play(act)
+
+
+def test_two_scales_to_the_same_number_both_succeed(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        both = [coloop.go(stage.workers.scale, 2) for _ in range(2)]
+        assert [one.result() for one in both] == [None, None]
+        assert len(stage.all) == 2
+
+    play(act)

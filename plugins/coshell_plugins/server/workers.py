@@ -324,12 +324,23 @@ class Workers:
         """Have so many workers from now on; park until that is so.
 
         Raises:
-            CannotStart: it does not run any more.
+            CannotStart: it does not run any more, or another number was asked for meanwhile.
         """
-        self._happens(lambda now: self.pool.scale(size, now))
-        self._wait_until(lambda: self.state != "running" or (self.pool.size == size and self.pool.settled))
+        begun = False
+
+        def scaled(now: float) -> list[Action]:
+            nonlocal begun
+            begun = True
+            return self.pool.scale(size, now)
+
+        self._happens(scaled)
+        self._wait_until(
+            lambda: self.state != "running" or (begun and (self.pool.size != size or self.pool.settled))
+        )
         if self.state != "running":
             raise CannotStart(self.pool.why or "it does not run any more")
+        if self.pool.size != size:
+            raise CannotStart(f"overtaken by scale {self.pool.size}")
 
     def stop(self, drain: float = 0.0) -> bool:
         """Close the listener, give the open connections some time, and end all workers; park until they are gone.
