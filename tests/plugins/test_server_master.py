@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 import socket
@@ -13,10 +14,12 @@ import pytest
 import coloop
 from coloop import Event
 from coloop.testing import MockClock, wait_until_idle
+from coshell.command import CommandError
 from coshell_plugins.server import process
 from coshell_plugins.server.workers import CannotStart, Version, Workers
 from coshell_plugins.serving.recipe import Recipe
 from coshell_plugins.serving.rules import Rules
+from coshell_plugins.serving.terms import rules_with, value_of
 from coshell_plugins.worker.channel import Channel, Message
 
 STATUS: Final = {"event": "status", "connections": 0, "accepted": 0, "requests": 0, "live": 3, "heap": 1000}
@@ -253,3 +256,29 @@ def test_two_scales_to_the_same_number_both_succeed(play: Play) -> None:
         assert len(stage.all) == 2
 
     play(act)
+
+
+# -- times that never end
+
+
+@pytest.mark.parametrize("drain", [math.nan, math.inf, -1.0])
+def test_a_drain_that_never_ends_is_refused_before_anything_happens(play: Play, drain: float) -> None:
+    def act(stage: Stage) -> None:
+        with pytest.raises(ValueError, match="drain must be finite and not negative"):
+            stage.workers.stop(drain)
+        assert stage.workers.state == "running"
+
+    play(act)
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -1.0])
+def test_nobody_may_drain_without_end_when_he_is_replaced(seconds: float) -> None:
+    with pytest.raises(CommandError, match="max_wait must be finite and not negative"):
+        rules_with(Rules(), "max_wait", seconds)
+    assert rules_with(Rules(), "max_wait", 0.0) == Rules(max_wait_s=0.0)
+
+
+@pytest.mark.parametrize(("key", "given"), [("max_requests", math.inf), ("max_wait", 10**400)])
+def test_a_number_that_is_none_is_refused(key: str, given: object) -> None:
+    with pytest.raises(CommandError, match=key):
+        value_of(key, given)

@@ -11,7 +11,7 @@ import coloop
 from coshell.api import Bytes, CommandError, Count, Duration, Shell
 from coshell_plugins.serving.lifecycle import Figures, Lifecycle, in_one_line, now
 from coshell_plugins.serving.recipe import Recipe
-from coshell_plugins.serving.records import WorkerRecord
+from coshell_plugins.serving.records import Stopped, WorkerRecord
 from coshell_plugins.serving.rules import Rules
 from coshell_plugins.serving.terms import RULES, check, rules_with
 from coshell_plugins.worker.shipping import NotShippable, pack
@@ -127,6 +127,11 @@ class InWorkers(Lifecycle):
         with _in_one_line():
             self.server.scale(size)
         self.size = size
+
+    def stop(self, drain_s: float) -> Stopped:
+        """End all of them."""
+        with _in_one_line():
+            return super().stop(drain_s)
 
     def _version(self, recipe: Recipe) -> Version:
         offer = recipe.offer(self.shell)

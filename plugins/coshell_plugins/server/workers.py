@@ -35,7 +35,7 @@ from coloop import (
     SocketPicture,
 )
 from coshell_plugins.serving.recipe import Recipe
-from coshell_plugins.serving.rules import Rules
+from coshell_plugins.serving.rules import Rules, finite_seconds
 from coshell_plugins.worker.channel import Channel, ChannelError, Message
 from coshell_plugins.worker.shipping import pack
 
@@ -347,9 +347,13 @@ class Workers:
 
         Returns:
             True if all connections ended by themselves.
+
+        Raises:
+            ValueError: drain is negative, infinite or NaN.
         """
+        seconds = finite_seconds(drain, "drain")
         cut_before = self._cut
-        self._happens(lambda now: self.pool.stop(drain, now))
+        self._happens(lambda now: self.pool.stop(seconds, now))
         self._wait_until(lambda: self._over and not self._mates)
         return self._cut == cut_before
 

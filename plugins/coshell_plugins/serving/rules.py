@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -19,3 +20,14 @@ class Rules:
     max_requests: int | None = None
     max_memory: int | None = None
     max_wait_s: float = 3.0
+
+
+def finite_seconds(given: float, what: str) -> float:
+    """A time that ends.
+
+    Raises:
+        ValueError: it is negative, infinite or NaN.
+    """
+    if not 0 <= given < math.inf:
+        raise ValueError(f"{what} must be finite and not negative, not {given!r}")
+    return float(given)

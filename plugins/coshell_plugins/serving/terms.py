@@ -10,7 +10,7 @@ import coloop
 from coshell.api import PUBLIC as TO_ALL
 from coshell.api import SERVE_TLS, Arg, CommandError
 
-from .rules import Rules
+from .rules import Rules, finite_seconds
 
 WORKERS: Final = Arg("--workers", "start: have so many processes serve", "int")
 PUBLIC: Final = replace(TO_ALL, help=f"start: {TO_ALL.help}")
@@ -58,7 +58,7 @@ def value_of(key: str, given: Any) -> Any:
         return given.encode() if isinstance(given, str) else given
     try:
         return Arg(name, kind=_KINDS[name]).converted(given) if name in _KINDS else given
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise CommandError(f"{key}: {error}") from None
 
 
@@ -100,9 +100,11 @@ def check(key: str, value: Any) -> None:
 
 def rules_with(rules: Rules, key: str, value: Any) -> Rules:
     """The rules with one changed; raises CommandError."""
-    if value is not None and value < (0 if key == "max_wait" else 1):
+    if key == "max_wait":
+        return replace(rules, max_wait_s=_told(lambda: finite_seconds(value, key)))
+    if value is not None and value < 1:
         raise CommandError(f"{key} must be 1 or more, not {value}")
-    return replace(rules, **{"max_wait_s" if key == "max_wait" else key: value})
+    return replace(rules, **{key: value})
 
 
 RULES: Final = frozenset({"max_requests", "max_memory", "max_wait"})
