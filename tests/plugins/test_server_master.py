@@ -170,6 +170,17 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     return run
 
 
+# -- the start
+
+
+def test_the_first_one_that_serves_has_started_the_server_and_no_other_one_does(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        stage.workers.reload(version("second"))
+        assert [one.start["first"] for one in stage.all] == [True, False, False, False, False, False]
+
+    play(act, 3)
+
+
 # -- changes
 
 

@@ -37,6 +37,11 @@ class Play:
             self.done(self.pool.spawned(serial, 1000 + serial))
             self.done(self.pool.ready(serial, self.now))
 
+    def begun(self) -> None:
+        """The first one serves, and then the others."""
+        self.ready()
+        self.ready()
+
     def died(
         self, serial: int, how: str = "killed by SIGKILL (out of memory?)", *, in_order: bool = False
     ) -> None:
@@ -89,7 +94,7 @@ class Play:
 def play() -> Play:
     """Two workers that serve, and have done so for a while."""
     play = Play()
-    play.ready()
+    play.begun()
     play.passed(2.0)
     play.actions.clear()
     return play
@@ -100,12 +105,40 @@ def play() -> Play:
 
 def test_it_starts_as_many_as_are_wanted_and_runs_when_all_serve() -> None:
     play = Play(3)
+    play.ready(1)
     assert [action.number for action in play.of(Spawn)] == [1, 2, 3]
-    play.ready(1, 2)
+    play.ready(2)
     assert play.pool.state == "starting"
     play.ready(3)
     assert play.pool.state == "running"
     assert play.pool.settled
+
+
+def test_the_first_one_comes_alone_so_that_what_it_does_is_done_before_anybody_serves() -> None:
+    play = Play(3)
+    assert [(action.number, action.first) for action in play.of(Spawn)] == [(1, True)]
+    play.ready(1)
+    assert [(action.number, action.first) for action in play.of(Spawn)[1:]] == [(2, False), (3, False)]
+
+
+def test_when_the_first_one_dies_the_next_one_is_the_first() -> None:
+    play = Play(2)
+    play.died(1, "ended with exit code 1")
+    play.passed(1.0)
+    assert [(action.serial, action.first) for action in play.of(Spawn)] == [(1, True), (2, True)]
+    play.begun()
+    assert play.pool.settled
+    play.reload()
+    play.rolled()
+    assert [action.first for action in play.of(Spawn)[2:]] == [False] * 3
+
+
+def test_one_that_hangs_as_the_first_holds_the_others_up_for_as_long_as_it_may() -> None:
+    play = Play(2)
+    play.passed(31.0)
+    assert [(action.number, action.first) for action in play.of(Spawn)] == [(1, True), (1, True)]
+    play.begun()
+    assert play.pool.state == "running"
 
 
 def test_what_cannot_serve_at_the_start_ends_everything_at_once() -> None:
@@ -334,7 +367,7 @@ def test_an_old_one_that_dies_while_its_successor_starts_is_not_replaced_twice(p
 
 def test_who_has_served_enough_is_replaced_the_new_one_first(play: Play) -> None:
     play = Play(2, Rules(max_requests=100))
-    play.ready()
+    play.begun()
     play.actions.clear()
     assert play.done(play.pool.reported(1, 99, None, play.now)) == []
     play.done(play.pool.reported(1, 110, None, play.now))
@@ -345,17 +378,21 @@ def test_who_has_served_enough_is_replaced_the_new_one_first(play: Play) -> None
 
 
 def test_each_may_serve_up_to_a_tenth_more_so_that_they_do_not_go_at_once() -> None:
-    play = Play(50, Rules(max_requests=1000))
-    limits = [action.max_requests for action in play.of(Spawn)]
+    def limits_of_all() -> list[int]:
+        play = Play(50, Rules(max_requests=1000))
+        play.begun()
+        return [action.max_requests for action in play.of(Spawn)]
+
+    limits = limits_of_all()
     assert min(limits) >= 1000
     assert max(limits) <= 1100
     assert len(set(limits)) > 25
-    assert limits == [action.max_requests for action in Play(50, Rules(max_requests=1000)).of(Spawn)]
+    assert limits == limits_of_all()
 
 
 def test_those_who_have_served_enough_at_the_same_time_go_one_after_the_other() -> None:
     play = Play(3, Rules(max_requests=10))
-    play.ready()
+    play.begun()
     play.actions.clear()
     for serial in (1, 2, 3):
         play.done(play.pool.reported(serial, 50, None, play.now))

@@ -12,6 +12,9 @@ makes another one.
 Who dies is replaced, after a pause that doubles each time and is forgotten after half a minute of life. When five in
 a row have lived less than a second, the pool gives up: what dies at its birth would only die again. A version that
 was never able to serve replaces nobody: at the start that ends the pool at once, at a reload the old ones stay.
+
+The first worker comes alone, and the others when it serves: it starts the server, before anybody is let in. If it
+dies of that, the next one is the first.
 """
 
 from __future__ import annotations
@@ -34,12 +37,13 @@ JITTER: Final = 0.1
 
 @dataclass(frozen=True)
 class Spawn:
-    """Start a worker with what `generation` serves."""
+    """Start a worker with what `generation` serves; `first`: nobody has ever served."""
 
     serial: int
     number: int
     generation: int
     max_requests: int | None
+    first: bool
 
 
 @dataclass(frozen=True)
@@ -230,11 +234,12 @@ class Pool:
             now + SHORT_LIFE_S,
             None,
         )
-        self.good = max(self.good, worker.generation)
+        is_first, self.good = self.good == 0, max(self.good, worker.generation)
+        others = self._vacancies_filled(now) if is_first else []
         if self.state == "starting" and len(self.serving()) == self.size:
             self.state = "running"
         before = [one for one in self.serving() if one.number == worker.number and one is not worker]
-        return [*self._drained(before, self.rules.max_wait_s, now), *self._roll(now)]
+        return [*others, *self._drained(before, self.rules.max_wait_s, now), *self._roll(now)]
 
     def reported(self, serial: int, requests: int, heap_bytes: int | None, now: float) -> list[Action]:
         """How much a worker has served, and how much it holds."""
@@ -297,11 +302,9 @@ class Pool:
         if self.state not in {"starting", "running"}:
             return []
         self.size = size
-        actions: list[Action] = []
-        for number in range(1, size + 1):
-            if number not in self._slots:
-                self._slots[number] = _Slot(number)
-                actions += self._spawned_in(number, now)
+        new = [number for number in range(1, size + 1) if number not in self._slots]
+        self._slots.update((number, _Slot(number)) for number in new)
+        actions = [action for number in new for action in self._spawned_in(number, now)]
         for number in [number for number in self._slots if number > size]:
             del self._slots[number]
         too_many = [one for one in self.workers.values() if one.number > size]
@@ -338,15 +341,24 @@ class Pool:
     def _in(self, number: int) -> list[Worker]:
         return [one for one in self.workers.values() if one.number == number]
 
+    def _vacancies_filled(self, now: float) -> list[Action]:
+        """Those who have waited for the first one."""
+        vacant = [slot.number for slot in self._slots.values() if slot.due_at is None]
+        return [
+            action for number in vacant if not self._in(number) for action in self._spawned_in(number, now)
+        ]
+
     def _spawned_in(self, number: int, now: float) -> list[Action]:
-        if any(one.state == "starting" for one in self._in(number)):
+        is_first = self.good == 0
+        rivals = self.workers.values() if is_first else self._in(number)
+        if any(one.state == "starting" for one in rivals):
             return []
         self._serials += 1
         most = self.rules.max_requests
         spread = None if most is None else most + int(self.chance.random() * JITTER * most)
         worker = Worker(self._serials, number, self.wanted, now, spread, deadline=now + BOOT_S)
         self.workers[worker.serial] = worker
-        return [Spawn(worker.serial, number, worker.generation, spread)]
+        return [Spawn(worker.serial, number, worker.generation, spread, is_first)]
 
     def _roll(self, now: float) -> list[Action]:
         """Replace the next one whose time is over: one after the other, so that the others serve."""

@@ -537,7 +537,7 @@ class Workers:
             "do": "start",
             "name": self.name,
             "number": action.number,
-            "first": action.serial == 1,
+            "first": action.first,
             "offer": self._versions[action.generation].offer,
             "level": coloop.memory.level(),
             "path": os.environ.get("PYTHONPATH"),
