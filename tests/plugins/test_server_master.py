@@ -181,6 +181,26 @@ def test_the_first_one_that_serves_has_started_the_server_and_no_other_one_does(
     play(act, 3)
 
 
+def test_who_holds_too_much_at_its_birth_is_given_up_with_the_reason(play: Play) -> None:
+    def act(_: Stage) -> None:
+        raise AssertionError("it has started")
+
+    with pytest.raises(CannotStart, match="holds 1,000 bytes, 999 are allowed"):
+        play(act, rules=Rules(max_memory=999), size=5)
+
+
+def test_the_log_says_why_a_worker_is_replaced(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        coloop.sleep(2.0)
+        stage.all[0].tell(heap=5000)
+        wait_until_idle()
+        assert len(stage.all) == 2
+        assert stage.logged() == ["worker 1 (pid 1001) is replaced: it holds 5,000 bytes, 4,000 are allowed"]
+        assert stage.said == []
+
+    play(act, rules=Rules(max_memory=4000))
+
+
 # -- changes
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from coshell_plugins.server.pool import Action, Drain, GiveUp, Kill, Pool, ReloadFailed, Say, Spawn
+from coshell_plugins.server.pool import Action, Drain, GiveUp, Kill, Note, Pool, ReloadFailed, Say, Spawn
 from coshell_plugins.serving.rules import Rules
 
 
@@ -411,6 +411,51 @@ def test_who_holds_too_much_is_replaced() -> None:
     assert play.done(play.pool.reported(1, 5, None, play.now)) == []
     play.done(play.pool.reported(1, 5, 1001, play.now))
     assert len(play.of(Spawn)) == 1
+
+
+def test_why_one_is_replaced_is_noted_once(play: Play) -> None:
+    play.pool.rules = Rules(max_memory=1000)
+    for heap in (1001, 1002):
+        play.done(play.pool.reported(1, 5, heap, play.now))
+    play.ready()
+    play.drained_end()
+    assert play.of(Note) == [Note("worker 1 (pid 1001) is replaced: it holds 1,001 bytes, 1,000 are allowed")]
+    assert play.said() == []
+
+
+def test_who_has_served_enough_is_noted_too() -> None:
+    play = Play(1, Rules(max_requests=10))
+    play.ready()
+    play.done(play.pool.reported(1, 50, None, play.now))
+    assert play.of(Note) == [Note("worker 1 (pid 1001) is replaced: it has served 50 requests")]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_those_who_hold_too_much_from_the_beginning_are_given_up(size: int) -> None:
+    play = Play(size, Rules(max_memory=1000))
+    while play.pool.state in {"starting", "running"} and play.spawns < 50:
+        for serial in play.starting():
+            play.ready(serial)
+            play.done(play.pool.reported(serial, 0, 3000, play.now))
+            play.passed(0.3)
+        play.drained_end()
+    (given_up,) = play.of(GiveUp)
+    assert given_up.why.startswith("5 workers in a row lived less than 1 s; the last: worker ")
+    assert given_up.why.endswith("holds 3,000 bytes, 1,000 are allowed, 0.0 s after it began to serve")
+    assert play.spawns <= size + 5
+    play.drained_end()
+    assert play.pool.over
+
+
+def test_those_who_come_to_hold_too_much_are_replaced_for_ever(play: Play) -> None:
+    play.pool.rules = Rules(max_memory=1000)
+    for _ in range(20):
+        current = play.pool.latest(1)
+        assert current is not None
+        play.done(play.pool.reported(current.serial, 5, 3000, play.now))
+        play.rolled()
+        play.passed(1.1)
+    assert play.pool.state == "running"
 
 
 def test_a_successor_that_cannot_serve_is_tried_again_and_the_old_one_goes_on() -> None:

@@ -10,8 +10,8 @@ first, and the old one drains when the new one serves. A *generation* is one ver
 makes another one.
 
 Who dies is replaced, after a pause that doubles each time and is forgotten after half a minute of life. When five in
-a row have lived less than a second, the pool gives up: what dies at its birth would only die again. A version that
-was never able to serve replaces nobody: at the start that ends the pool at once, at a reload the old ones stay.
+a row have lived less than a second, the pool gives up: what dies at its birth would only die again, and who holds too
+much before it has done anything would only be replaced by his like. A version that was never able to serve replaces nobody: at the start that ends the pool at once, at a reload the old ones stay.
 
 The first worker comes alone, and the others when it serves: it starts the server, before anybody is let in. If it
 dies of that, the next one is the first.
@@ -69,13 +69,20 @@ class Say:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Write into the log."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class GiveUp:
     """The pool has failed: close the listener."""
 
     why: str
 
 
-Action = Spawn | Drain | Kill | Say | GiveUp
+Action = Spawn | Drain | Kill | Say | Note | GiveUp
 
 
 @dataclass
@@ -251,6 +258,7 @@ class Pool:
             worker.worn = f"has served {requests:,} requests"
         elif memory is not None and heap_bytes is not None and heap_bytes > memory:
             worker.worn = f"holds {heap_bytes:,} bytes, {memory:,} are allowed"
+            return self._too_large(worker, now)
         return self._roll(now) if worker.worn else []
 
     def refused(self, serial: int, why: str, now: float) -> list[Action]:
@@ -368,7 +376,8 @@ class Pool:
             current = self.latest(slot.number)
             is_old = current is not None and (current.generation < self.wanted or current.worn is not None)
             if is_old and slot.due_at is None:
-                return self._spawned_in(slot.number, now)
+                why = [Note(f"{current} is replaced: it {current.worn}")] if current and current.worn else []
+                return [*why, *self._spawned_in(slot.number, now)]
         return []
 
     def _is_replacing(self) -> bool:
@@ -408,8 +417,16 @@ class Pool:
             return actions
         if life_s >= MAX_PAUSE_S:
             slot.deaths = 0
-        why = f"{worker} {how} {life_s:.1f} s after it began to serve"
+        why = f"{worker} {how} {_life(worker, now)}"
         return [*actions, *self._again(slot, why, now, is_short=life_s < SHORT_LIFE_S)]
+
+    def _too_large(self, worker: Worker, now: float) -> list[Action]:
+        """One holds too much. If it has done so from the beginning, so will its successor."""
+        if worker.settles_at is not None and now < worker.settles_at:
+            worker.settles_at = None
+            why = f"{worker} {worker.worn}, {_life(worker, now)}"
+            return self._short_life(why, now) or self._roll(now)
+        return self._roll(now)
 
     def _not_born(self, worker: Worker, why: str, now: float, *, hopeless: bool) -> list[Action]:
         """One has never served. `hopeless`: it said that it cannot, so the next one cannot either."""
@@ -431,14 +448,24 @@ class Pool:
     def _again(self, slot: _Slot, why: str, now: float, *, is_short: bool) -> list[Action]:
         """Another one, after a pause; unless it has been tried too often."""
         slot.deaths += 1
-        self._short_lives += is_short
-        if self._short_lives >= MAX_SHORT_LIVES:
-            often = f"{MAX_SHORT_LIVES} workers in a row lived less than {SHORT_LIFE_S:g} s; the last: {why}"
-            return self._given_up(often, self.rules.max_wait_s, now)
+        if is_short and (the_end := self._short_life(why, now)):
+            return the_end
         slot.due_at = now + min(FIRST_PAUSE_S * 2 ** (slot.deaths - 1), MAX_PAUSE_S)
         return []
+
+    def _short_life(self, why: str, now: float) -> list[Action]:
+        """One more; the end if it was one too many."""
+        self._short_lives += 1
+        if self._short_lives < MAX_SHORT_LIVES:
+            return []
+        often = f"{MAX_SHORT_LIVES} workers in a row lived less than {SHORT_LIFE_S:g} s; the last: {why}"
+        return self._given_up(often, self.rules.max_wait_s, now)
 
     def _given_up(self, why: str, drain_s: float, now: float) -> list[Action]:
         self.state, self.why = "failed", why
         self._slots.clear()
         return [GiveUp(why), *self._drained(list(self.workers.values()), drain_s, now)]
+
+
+def _life(worker: Worker, now: float) -> str:
+    return f"{now - (worker.ready_at or now):.1f} s after it began to serve"

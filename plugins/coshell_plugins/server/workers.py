@@ -42,7 +42,7 @@ from coshell_plugins.worker.shipping import pack
 from . import process
 from .hearsay import Nonsense, answers_in, coroutine_in, count_in, list_in, socket_with_tls_in
 from .logs import Log, LogLine, Splitter
-from .pool import Action, Drain, GiveUp, Kill, Pool, ReloadFailed, Say, Spawn
+from .pool import Action, Drain, GiveUp, Kill, Note, Pool, ReloadFailed, Say, Spawn
 from .questions import Questions
 
 REFRESH_S: Final = 0.5  # who does not answer within that is told of as he was
@@ -467,6 +467,8 @@ class Workers:
                     self._kill(serial)
                 case Say(text):
                     self.tell(text)
+                case Note(text):
+                    self._log(None, None, text)
                 case GiveUp(why):
                     self._close_listener()
                     self._log(None, None, f"given up: {why}")
@@ -603,6 +605,7 @@ class Workers:
             case {"event": "ready"}:
                 self._note(mate, message)
                 self._happens(partial(self.pool.ready, mate.serial))
+                self._reported(mate)
             case {"event": "refused", "why": str(why)}:
                 self._happens(partial(self.pool.refused, mate.serial, why))
             case {"event": "stopped", "drained": drained}:
@@ -617,8 +620,11 @@ class Workers:
                     self._tell_those_who_wait()
             case {"event": "status"}:
                 self._note(mate, message)
-                requests, heap = mate.report.requests, mate.report.heap
-                self._happens(lambda now: self.pool.reported(mate.serial, requests, heap, now))
+                self._reported(mate)
+
+    def _reported(self, mate: Mate) -> None:
+        requests, heap = mate.report.requests, mate.report.heap
+        self._happens(lambda now: self.pool.reported(mate.serial, requests, heap, now))
 
     def _deliver(self, sender: Mate, to: object, data: object) -> None:
         """Take a message from one worker to another; whoever cannot be reached is told of to the sender."""
