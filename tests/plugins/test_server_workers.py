@@ -579,14 +579,7 @@ def test_a_stop_leaves_no_process_no_coroutine_and_no_socket(shell: Shell, conso
 
 
 def test_a_stop_cuts_connections_off_and_says_so(shell: Shell, console: Capture) -> None:
-    do(
-        shell,
-        "server start web :0 shout --workers 1",
-        "connect web as c",
-        "send c hi",
-        "recv c",
-        "server status web",
-    )
+    do(shell, "server start web :0 shout --workers 1", "connect web as c", "send c hi", "recv c")
     do(shell, "server stop web")
     assert console.lines()[-1] == "ok  web stopped, 1 connection cut off"
     assert shell.evaluate("recv(c)") == b""

@@ -129,7 +129,8 @@ class InWorkers(Lifecycle):
         self.size = size
 
     def stop(self, drain_s: float) -> Stopped:
-        """End all of them."""
+        """End all of them; who is connected is counted now, and not when they reported last."""
+        self.server.refresh()
         with _in_one_line():
             return super().stop(drain_s)
 
