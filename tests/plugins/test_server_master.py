@@ -16,6 +16,7 @@ from coloop import Event
 from coloop.testing import MockClock, wait_until_idle
 from coshell.command import CommandError
 from coshell_plugins.server import process
+from coshell_plugins.server.pictures import pictures_of
 from coshell_plugins.server.workers import CannotStart, Version, Workers
 from coshell_plugins.serving.recipe import Recipe
 from coshell_plugins.serving.rules import Rules
@@ -199,6 +200,20 @@ def test_the_log_says_why_a_worker_is_replaced(play: Play) -> None:
         assert stage.said == []
 
     play(act, rules=Rules(max_memory=4000))
+
+
+def test_one_that_has_told_nothing_yet_is_silent_since_its_birth(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        coloop.sleep(100.0)
+        stage.traits["is_slow"] = True
+        scaling = coloop.go(stage.workers.scale, 2)
+        coloop.sleep(3.0)
+        pictures = pictures_of([stage.workers])
+        assert [one.taken_ago_s for one in pictures if one.state == "starting"] == [3.0]
+        stage.all[1].ready()
+        scaling.join()
+
+    play(act)
 
 
 # -- changes

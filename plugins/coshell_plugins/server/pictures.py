@@ -48,6 +48,6 @@ def _picture(server: Workers, mate: Mate, name: str, pid: int) -> ProcessPicture
         rss_bytes=report.rss,
         clients=report.connections,
         requests=report.requests,
-        taken_ago_s=server.since(report.at),
+        taken_ago_s=server.since(mate.heard_at),
         lines=mate.lines,
     )

@@ -108,6 +108,7 @@ class Mate:
     Attributes:
         serial: its own number.
         number: that of its place.
+        born_at: when it was ordered.
         process: its process; None before it is there.
         channel: leads to it.
         questions: where it is asked about its coroutines.
@@ -123,6 +124,7 @@ class Mate:
 
     serial: int
     number: int
+    born_at: float
     report: Report = field(default_factory=Report)
     process: process.Process | None = None
     channel: Channel | None = None
@@ -134,6 +136,11 @@ class Mate:
     has_begun: bool = False
     was_told: bool = False
     told_how: bool = False
+
+    @property
+    def heard_at(self) -> float:
+        """When it told something last; when it was born, if it never has."""
+        return self.report.at or self.born_at
 
     @property
     def pid(self) -> int | None:
@@ -531,7 +538,7 @@ class Workers:
                 mate.process.popen.kill()
 
     def _spawn(self, action: Spawn) -> None:
-        mate = self._mates[action.serial] = Mate(action.serial, action.number)
+        mate = self._mates[action.serial] = Mate(action.serial, action.number, self._clock.now())
         mate.minder = coloop.go(self._mind, mate, action, name=f"{self.name}/w{action.number}")
 
     def _start_message(self, action: Spawn) -> Message:
