@@ -279,6 +279,35 @@ def test_a_change_that_nobody_could_take_is_refused(play: Play) -> None:
     play(act)
 
 
+def test_a_reload_that_nobody_waits_for_any_more_is_counted_and_known(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        stage.traits["is_slow"] = True
+        reloading = coloop.go(stage.workers.reload, version("second"))
+        wait_until_idle()
+        reloading.cancel()
+        assert (stage.workers.version, stage.workers.reloads) == (version("second"), 0)
+        stage.all[1].ready()
+        wait_until_idle()
+        assert (stage.workers.version, stage.workers.reloads) == (version("second"), 1)
+
+    play(act)
+
+
+def test_after_a_reload_that_fails_the_version_is_what_was_served_before(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        stage.traits["is_slow"] = True
+        reloading = coloop.go(stage.workers.reload, version("second"))
+        wait_until_idle()
+        stage.all[1].channel.post({"event": "refused", "why": "no such luck"})
+        stage.all[1].channel.flush()
+        stage.all[1].kill()
+        with pytest.raises(CannotStart, match="no such luck"):
+            reloading.result()
+        assert (stage.workers.version, stage.workers.reloads) == (version("first"), 0)
+
+    play(act)
+
+
 # -- scale
 
 

@@ -491,6 +491,15 @@ def test_a_reload_with_a_broken_version_leaves_the_old_workers(shell: Shell) -> 
     do(shell, "server reload web")
 
 
+def test_a_reload_that_is_cancelled_is_in_the_record_when_it_is_through(shell: Shell) -> None:
+    do(shell, "server start web :0 who --workers 1", "def other(conn): conn.sendall(b'other')")
+    do(shell, "reloading = go(co.server, 'reload', 'web', 'other')", "@wait web.pool.wanted == 2 within 20s")
+    do(shell, "reloading.cancel()", "@wait co.server('status', 'web').reloads == 1 within 20s")
+    record = do(shell, "server reload web").value
+    assert (record.handler, record.reloads) == ("other", 2)
+    assert shell.evaluate("ask(web)") == b"other"
+
+
 def test_ten_reloads_at_once_start_at_most_two_rounds(shell: Shell) -> None:
     do(shell, "server start web :0 who --workers 1")
     do(shell, "many = [go(co.server, 'reload', 'web') for _ in range(10)]", "[one.join() for one in many]")

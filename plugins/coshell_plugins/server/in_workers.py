@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -52,8 +53,33 @@ class InWorkers(Lifecycle):
         kind: str = "server",
     ) -> None:
         super().__init__(shell, name, recipe, address, kind=kind)
-        self.size = size
-        self.rules = rules
+        self._size = size
+        self._rules = rules
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is served, or will be when a reload is through; if that fails, what was served before."""
+        return self.server.version.recipe if self._is_begun else self._first
+
+    @recipe.setter
+    def recipe(self, recipe: Recipe) -> None:
+        if self._is_begun:
+            self.server.version = replace(self.server.version, recipe=recipe)
+        else:
+            self._first = recipe
+
+    @property
+    def reloads(self) -> int:
+        """Counted where they happen: whoever has asked for one may have gone."""
+        return self.server.reloads if self._is_begun else 0
+
+    @reloads.setter
+    def reloads(self, _: int) -> None:
+        """There are none when it is made."""
+
+    @property
+    def _is_begun(self) -> bool:
+        return hasattr(self, "server")
 
     def serve(self, listener: coloop.Listener) -> None:
         """Start the workers; parks until all of them serve."""
@@ -62,8 +88,8 @@ class InWorkers(Lifecycle):
             self.name,
             listener,
             version,
-            size=self.size,
-            rules=self.rules,
+            size=self._size,
+            rules=self._rules,
             chance=random.Random(self.shell.settings.seed),  # noqa: S311 - it only spreads
             say=self.shell.notice,
             given_up=lambda why: self.shell.given_up(self.name, why),
@@ -81,8 +107,8 @@ class InWorkers(Lifecycle):
             self.name,
             self.recipe,
             self.server.address,
-            size=self.size,
-            rules=self.rules,
+            size=self.server.pool.size,
+            rules=self.server.pool.rules,
             kind=self.kind,
         )
 
@@ -91,14 +117,12 @@ class InWorkers(Lifecycle):
         version = self._version(recipe)
         with _in_one_line():
             self.server.reload(version)
-        self.recipe = recipe
-        self.reloads += 1
 
     def rerun(self, recipe: Recipe, size: int | None, rules: Rules) -> None:
         """With other rules and another number of workers, if the file says so."""
-        self.rules = self.server.pool.rules = rules
+        self.server.pool.rules = rules
         self.reload(recipe)
-        if size not in {None, self.size}:
+        if size not in {None, self.server.pool.size}:
             self.scale(size or 1)
 
     def on(self, event: str, given: Any) -> None:
@@ -108,25 +132,22 @@ class InWorkers(Lifecycle):
             self.server.change(
                 "on", event, call, lambda recipe: self._version(recipe.with_callback(event, given))
             )
-        self.recipe = self.server.version.recipe
 
     def set(self, key: str, value: Any) -> None:
         """Likewise; a rule of replacement holds for those that are born from now on."""
         if key in RULES:
-            self.rules = self.server.pool.rules = rules_with(self.rules, key, value)
+            self.server.pool.rules = rules_with(self.server.pool.rules, key, value)
             return
         check(key, value)
         with _in_one_line():
             self.server.change(
                 "set", key, value, lambda recipe: self._version(recipe.with_setting(key, value))
             )
-        self.recipe = self.server.version.recipe
 
     def scale(self, size: int) -> None:
         """Have so many workers; parks until that is so."""
         with _in_one_line():
             self.server.scale(size)
-        self.size = size
 
     def stop(self, drain_s: float) -> Stopped:
         """End all of them; who is connected is counted now, and not when they reported last."""

@@ -205,6 +205,7 @@ class Workers:
         self.log = Log()
         self.pool = Pool(size, rules, chance)
         self.reloads = 0
+        self._reloading: set[int] = set()
         self._say = say
         self._given_up = given_up
         self._listener = listener
@@ -240,6 +241,10 @@ class Workers:
     def version(self) -> Version:
         """What is to be served; after a reload that has failed, what was served before."""
         return self._versions[self.pool.wanted]
+
+    @version.setter
+    def version(self, version: Version) -> None:
+        self._versions[self.pool.wanted] = version
 
     @property
     def tls(self) -> bool:
@@ -304,6 +309,8 @@ class Workers:
     def reload(self, version: Version) -> None:
         """Replace all workers by others that serve this, one after the other; park until that is done.
 
+        Whoever is cancelled meanwhile does not wait any more; the workers are replaced all the same.
+
         Raises:
             CannotStart: the new ones cannot serve; the old ones stay.
         """
@@ -313,6 +320,7 @@ class Workers:
             nonlocal generation
             generation, actions = self.pool.reload(now)
             self._versions[generation] = version
+            self._reloading.add(generation)
             return actions
 
         self._happens(wanted)
@@ -325,7 +333,6 @@ class Workers:
             raise CannotStart(str(error)) from None
         if self.state != "running":
             raise CannotStart(self.pool.why or "it was stopped meanwhile")
-        self.reloads += 1
 
     def scale(self, size: int) -> None:
         """Have so many workers from now on; park until that is so.
@@ -451,6 +458,7 @@ class Workers:
                     self._carry_out(happening(now))
                 self._carry_out(self.pool.tick(now))
                 self._forget_old_versions()
+                self._count_reloads()
                 self._tell_those_who_wait()
         finally:
             self._close()
@@ -509,6 +517,18 @@ class Workers:
         for generation in [one for one in self._versions if one not in {self.pool.wanted, self.pool.good}]:
             if not any(one.generation == generation for one in self.pool.workers.values()):
                 del self._versions[generation]
+
+    def _count_reloads(self) -> None:
+        """Here, because nobody may wait for them any more."""
+        for generation in tuple(self._reloading):
+            try:
+                is_through = self.pool.reloaded(generation)
+            except ReloadFailed:
+                self._reloading.remove(generation)
+            else:
+                if is_through:
+                    self._reloading.remove(generation)
+                    self.reloads += 1
 
     def tell(self, text: str) -> None:
         """A line for the user, and for the log."""
