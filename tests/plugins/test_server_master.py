@@ -254,6 +254,21 @@ def test_who_begins_while_the_others_are_asked_is_told_as_well(play: Play) -> No
     play(act)
 
 
+def test_those_who_do_not_answer_are_named_and_their_successors_have_it(play: Play) -> None:
+    def act(stage: Stage) -> None:
+        stage.all[0].is_deaf = stage.all[2].is_deaf = True
+        stage.workers.change("set", "idle", 5.0, altered)
+        assert stage.said == [
+            "web: idle is not changed yet in worker 1 (pid 1001), worker 3 (pid 1003): no answer within 5 s"
+        ]
+        stage.all[0].kill()
+        stage.all[2].kill()
+        coloop.sleep(1.0)
+        assert [one.start["offer"] for one in stage.all[3:]] == ["first with idle"] * 2
+
+    play(act, 3)
+
+
 def test_a_change_in_the_midst_of_a_reload_holds_for_what_the_reload_brings(play: Play) -> None:
     def act(stage: Stage) -> None:
         stage.traits["is_slow"] = True

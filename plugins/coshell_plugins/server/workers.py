@@ -375,7 +375,8 @@ class Workers:
         """Change a callback (`on`) or a setting (`set`) of all workers, those to come included; park until it is done.
 
         Only what those who run have taken is given to those to come: else a change that is refused would be what
-        their successors begin with, and die of.
+        their successors begin with, and die of. Who does not answer, because he computes or is stopped, takes it when
+        he comes to it; the user is told of him.
 
         Args:
             what: `on` or `set`.
@@ -392,12 +393,16 @@ class Workers:
         replies = self._replies_to(order, asked)
         for why in filter(None, replies.values()):
             raise CannotStart(why)
-        if not replies and not any(mate.serial in self._mates for mate in asked):
+        silent = [mate for mate in asked if mate.serial in self._mates and mate.serial not in replies]
+        if not replies and not silent:
             raise CannotStart("no worker is there that could take it")
         self._adopt(changed)
         for mate in self._listeners():
             if mate not in asked:  # it has begun meanwhile, with what held before
                 self._order(mate.serial, {**order, "number": 0})
+        if silent:
+            names = ", ".join(f"worker {mate.number} (pid {mate.pid})" for mate in silent)
+            self.tell(f"{key} is not changed yet in {names}: no answer within {CHANGE_S:g} s")
 
     def _replies_to(self, order: Message, asked: list[Mate]) -> dict[int, str | None]:
         """What each of them has told, by its serial: why it cannot do it, or None."""
