@@ -25,6 +25,7 @@ import coloop
 from coloop import Coroutine, Server, SocketPicture
 
 from . import shipping
+from .blame import in_one_line
 from .channel import Channel, ChannelError, Message, is_from_parent
 from .leash import die_with_parent
 from .lookout import COROUTINE_FIELDS, SOCKET_FIELDS, Lookout
@@ -91,7 +92,7 @@ class Worker:
             self._server = self._serve(start)
         except BaseException as error:
             traceback.print_exc()
-            self._channel.post({"event": "refused", "why": _one_line(error)})
+            self._channel.post({"event": "refused", "why": in_one_line(error)})
             self._channel.flush()
             raise SystemExit(CANNOT_SERVE) from None
         return self._server
@@ -253,7 +254,7 @@ def _changed(server: Server, change: str) -> str | None:
         else:
             server.set(key, value)
     except Exception as error:
-        return _one_line(error)
+        return in_one_line(error)
     return None
 
 
@@ -275,20 +276,6 @@ def _restore_path(path: str | None) -> None:
         os.environ.pop("PYTHONPATH", None)
     else:
         os.environ["PYTHONPATH"] = path
-
-
-def _one_line(error: BaseException) -> str:
-    """What went wrong and, if it was in code of the user's, where."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
-    return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text
-
-
-def _is_users(filename: str) -> bool:
-    ours = (Path(__file__).parent, Path(coloop.__file__).parent, Path(os.__file__).parent)
-    return not filename.startswith("<frozen") and not any(
-        Path(filename).is_relative_to(folder) for folder in ours
-    )
 
 
 def main() -> None:
