@@ -90,6 +90,20 @@ def test_a_worker_whose_channel_ends_before_it_began_ends_too() -> None:
     coloop.run(main)
 
 
+def test_where_the_listener_was_closed_meanwhile_none_is_started() -> None:
+    """A server may be given up while its next worker is about to begin."""
+
+    def main() -> None:
+        made = listener()
+        made.close()
+        with pytest.raises(OSError, match="closed meanwhile"):
+            process.start(made, "web/w1")
+
+    before = children()
+    coloop.run(main)
+    assert children() == before
+
+
 def test_the_end_of_the_thread_that_asked_for_it_is_not_its_end() -> None:
     """The kernel's signal comes when the thread ends that has forked: that must be none that anybody else uses."""
     made: list[process.Process] = []

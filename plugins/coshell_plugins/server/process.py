@@ -13,6 +13,7 @@ stops minding a worker kills it, and takes its exit code, so that no zombie stay
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import signal
@@ -74,6 +75,8 @@ def start(listener: socket.socket, title: str) -> Process:
 
 
 def _start(listener: socket.socket, title: str) -> Process:
+    if listener.fileno() < 0:
+        raise OSError(errno.EBADF, "its listener was closed meanwhile")
     channel, its_channel = socket.socketpair()
     questions, its_questions = socket.socketpair()
     output, its_output = socket.socketpair()
