@@ -565,7 +565,13 @@ MEASURES: dict[str, Measure] = {
         ),
         _ledger_measure("ledger-small", "small", "small objects", 40_000, 2_000, _at_most(1.25), A_TENTH),
         _ledger_measure(
-            "ledger-cold", "cold", "replacing in a cold heap of 100 MB", 50_000, 1_000, _at_most(1.25), A_TENTH
+            "ledger-cold",
+            "cold",
+            "replacing in a cold heap of 100 MB",
+            50_000,
+            1_000,
+            _at_most(1.25),
+            A_TENTH,
         ),
         _ledger_measure(
             "ledger-large", "large", "bytearrays of 2 to 10 KB", 60_000, 2_000, _at_most(1.25), A_TENTH

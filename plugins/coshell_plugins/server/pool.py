@@ -11,7 +11,8 @@ makes another one.
 
 Who dies is replaced, after a pause that doubles each time and is forgotten after half a minute of life. When five in
 a row have lived less than a second, the pool gives up: what dies at its birth would only die again, and who holds too
-much before it has done anything would only be replaced by his like. A version that was never able to serve replaces nobody: at the start that ends the pool at once, at a reload the old ones stay.
+much before it has done anything would only be replaced by its like. A version that was never able to serve replaces
+nobody: at the start that ends the pool at once, at a reload the old ones stay.
 
 The first worker comes alone, and the others when it serves: it starts the server, before anybody is let in. If it
 dies of that, the next one is the first.
