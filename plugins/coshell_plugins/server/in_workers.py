@@ -73,10 +73,6 @@ class InWorkers(Lifecycle):
         """Counted where they happen: whoever has asked for one may have gone."""
         return self.server.reloads if self._is_begun else 0
 
-    @reloads.setter
-    def reloads(self, _: int) -> None:
-        """There are none when it is made."""
-
     @property
     def _is_begun(self) -> bool:
         return hasattr(self, "server")

@@ -20,6 +20,7 @@ class InShell(Lifecycle):
     """Served by the shell's own scheduler."""
 
     server: Server
+    reloads = 0
 
     def listen(self) -> coloop.Listener:
         """Over TLS, if that is asked for."""

@@ -102,7 +102,6 @@ class Lifecycle(ABC):
         self.asked = address
         self.failure: str | None = None
         self._place: int | None = None
-        self.reloads = 0
         self.started_at = now()
 
     def listen(self) -> coloop.Listener:
@@ -176,6 +175,11 @@ class Lifecycle(ABC):
     @abstractmethod
     def answers(self) -> Mapping[int, int] | None:
         """How many answers of each hundred its handler has given, if it speaks HTTP: 2 for 200 to 299."""
+
+    @property
+    @abstractmethod
+    def reloads(self) -> int:
+        """How often another version took over."""
 
     @property
     @abstractmethod
