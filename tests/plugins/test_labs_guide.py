@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from coshell.console import Capture
 from coshell.shell import Result, Shell
+from coshell_plugins.labs.clearing import Belongings
+from tests.patience import PATIENCE_S
 from tests.shell.pseudo_terminal import PseudoTerminal
 from tests.shell.seats import COSHELL, enter, environ, seat
 
@@ -137,6 +140,60 @@ def test_nothing_is_open_at_first(shell: Shell) -> None:
     assert shell.execute("labs open").error == "labs open: which one? There are other, small"
     assert shell.execute("labs next small").error == "labs next takes no name; labs open small opens one"
     assert shell.execute("labs open nonsense").error == "no lab 'nonsense'; there are other, small"
+
+
+# -- where somebody sits ---------------------------------------------------------------------------
+
+HOGGING = """\
+# hogging: one who lets nobody else run
+#
+# A story.
+
+borne_s = hog_patience()
+@assert borne_s is None
+"""
+
+
+@pytest.fixture
+def attended(tmp_path: Path, console: Capture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    """A shell that gives up a call as soon as somebody else holds the loop."""
+    monkeypatch.setattr("coshell.shell.HOG_PATIENCE_S", 0.0)
+    (tmp_path / "hogging.cosh").write_text(HOGGING, encoding="utf-8")
+    with Shell(console=console, interactive=True) as shell:
+        shell.plugins.load("coshell_plugins.labs")
+        monkeypatch.setattr(sys.modules["coshell_plugins.labs.commands"], "FOLDER", tmp_path)
+        shell.names["hog_patience"] = lambda: shell.bridge.hog_patience_s
+        yield shell
+
+
+@pytest.mark.parametrize("line", ["labs open hogging", "labs hogging"])
+def test_a_lab_may_hold_the_loop_and_the_user_may_not(attended: Shell, line: str) -> None:
+    do(attended, line)
+    assert attended.evaluate("borne_s") is None
+    assert attended.bridge.hog_patience_s == 0.0
+
+
+def test_a_hog_does_not_hide_what_went_wrong_in_a_step(attended: Shell) -> None:
+    holds, may_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        holds.set()
+        may_go.wait(PATIENCE_S)
+
+    with pytest.raises(ZeroDivisionError), Belongings(attended).noted():
+        attended.scheduler.call_soon_threadsafe(attended.scheduler.go, hold)
+        assert holds.wait(PATIENCE_S)
+        raise ZeroDivisionError
+    may_go.set()
+
+
+def test_what_the_user_starts_after_such_a_step_is_not_the_labs(attended: Shell) -> None:
+    belongings = Belongings(attended)
+    with belongings.noted():
+        do(attended, "go sleep(1000) --name theirs")
+    do(attended, "go sleep(1000) --name mine")
+    belongings.clear()
+    assert {one.name for one in attended.living()} == {"shell", "mine"}
 
 
 # -- what is cleared away --------------------------------------------------------------------------

@@ -21,6 +21,26 @@ END_TIMEOUT_S: Final = 2.0
 _of_a_lab: Final = contextvars.ContextVar[bool]("coshell_lab", default=False)
 
 
+def _mark() -> contextvars.Context:
+    """Whatever is started by whoever calls this is a lab's; returns where that is noted."""
+    me = coloop.current()
+    assert me is not None
+    assert me.context is not None
+    _of_a_lab.set(True)
+    return me.context
+
+
+@contextmanager
+def patience_without_end(shell: Shell) -> Iterator[None]:
+    """In this block a call is not given up because a coroutine lets nobody run: some labs are about just that."""
+    before = shell.bridge.hog_patience_s
+    shell.bridge.hog_patience_s = None
+    try:
+        yield
+    finally:
+        shell.bridge.hog_patience_s = before
+
+
 class Belongings:
     """What one lab has made in a shell.
 
@@ -38,12 +58,15 @@ class Belongings:
     def noted(self) -> Iterator[None]:
         """Whatever is made in this block is the lab's."""
         shell = self._shell
-        names, sockets = set(shell.bound), set(shell.scheduler.sockets)
-        shell.bridge.call(_of_a_lab.set, True)
+        scheduler, names, sockets = shell.scheduler, set(shell.bound), set(shell.scheduler.sockets)
+        marked = shell.bridge.call(_mark)
         try:
-            yield
+            with patience_without_end(shell):
+                yield
         finally:
-            shell.bridge.call(_of_a_lab.set, False)
+            # This is not waited for: a hog would be heard of, and not what went wrong.
+            if shell.scheduler is scheduler:
+                scheduler.call_soon_threadsafe(marked.run, _of_a_lab.set, False)
             self._names |= set(shell.bound) - names
             self._sockets |= set(shell.scheduler.sockets) - sockets
 

@@ -10,6 +10,7 @@ from typing import Final
 from coshell.api import Arg, Column, Command, CommandError, Shell, table
 
 from .checking import Checked, checked, lines_of_checked
+from .clearing import patience_without_end
 from .guide import Guide
 from .reading import Lab, read_lab
 
@@ -41,7 +42,8 @@ def labs(shell: Shell, what: str | None, name: str | None, check: bool) -> list[
         return _all_passed(shell, [checked(lab, plugins) for lab in chosen])
     if what is None:
         return chosen
-    shell.call_command(shell.commands.get("run"), (chosen[0].file,))
+    with patience_without_end(shell):
+        shell.call_command(shell.commands.get("run"), (chosen[0].file,))
     return None
 
 
