@@ -219,6 +219,43 @@ def test_settings_are_put_back(shell: Shell) -> None:
     assert shell.settings.clock == "real"
 
 
+@pytest.mark.parametrize("line", ["labs open other", "labs other"])
+def test_who_lives_by_another_clock_is_named_before_the_story(
+    shell: Shell, console: Capture, line: str
+) -> None:
+    do(shell, "go sleep(1000) --name mine")
+    before = console.text
+    result = shell.execute(line)
+    assert result.error == (
+        "other sets a clock of its own, and co#2 mine lives by the real one: "
+        "close it (ps, kill 2), or open the lab in a new shell"
+    )
+    assert console.text == before
+    do(shell, "go sleep(1000) --name second")
+    assert "co#2 mine and 1 other live by the real one: close them" in (shell.execute(line).error or "")
+    do(shell, "kill mine second")
+    do(shell, line)
+    assert shell.settings.clock == "virtual"
+
+
+@pytest.mark.parametrize("clock", ["", "@set clock virtual\n"])
+def test_what_a_lab_leaves_that_was_run_is_cleared_away_by_the_next(
+    shell: Shell, tmp_path: Path, clock: str
+) -> None:
+    (tmp_path / "whole.cosh").write_text(
+        f"# whole: all at once\n\n{clock}made = 1\nserver = serve('127.0.0.1:0', print)\n"
+        "def spawn():\n    while True:\n        go(sleep, 500)\n        sleep(0.1)\ngo spawn()\n@assert made == 1\n",
+        encoding="utf-8",
+    )
+    do(shell, "labs whole")
+    assert shell.evaluate("made") == 1
+    assert "spawn" in {one.name for one in shell.living()}
+    do(shell, "labs open other")
+    assert {one.name for one in shell.living()} == {"shell"}
+    assert not shell.scheduler.sockets
+    assert "made" not in shell.names
+
+
 def test_servers_of_a_lab_are_closed_and_the_users_are_not(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "small.cosh").write_text(
         "# small: one\n\nserver = serve('127.0.0.1:0', print)\necho :0 --as e\n", encoding="utf-8"

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from coshell.api import Command, Shell, hookimpl
 
 from .commands import all_labs as all_labs
-from .commands import close_guide, command
+from .commands import close_lab, command
 from .reading import Lab as Lab
 
 
@@ -24,5 +24,5 @@ def coshell_commands() -> list[Command]:
 
 @hookimpl
 def coshell_unloading(shell: Shell) -> Iterable[str]:
-    """Close the lab that is open."""
-    return ["the open lab"] if close_guide(shell) else []
+    """Close the last lab."""
+    return ["the last lab"] if close_lab(shell) else []

@@ -14,9 +14,11 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 import coloop
+from coloop import Coroutine
 from coshell.api import CommandError, Shell
 
 END_TIMEOUT_S: Final = 2.0
+SHELL_ID: Final = 1
 
 _of_a_lab: Final = contextvars.ContextVar[bool]("coshell_lab", default=False)
 
@@ -28,6 +30,13 @@ def _mark() -> contextvars.Context:
     assert me.context is not None
     _of_a_lab.set(True)
     return me.context
+
+
+def _mark_all(coroutines: list[Coroutine]) -> None:
+    """These, and whomever they start from now on, are a lab's."""
+    for coroutine in coroutines:
+        if coroutine.context is not None:
+            coroutine.context.run(_of_a_lab.set, True)
 
 
 @contextmanager
@@ -64,11 +73,16 @@ class Belongings:
             with patience_without_end(shell):
                 yield
         finally:
-            # This is not waited for: a hog would be heard of, and not what went wrong.
+            # Neither is waited for: a hog would be heard of, and not what went wrong.
             if shell.scheduler is scheduler:
                 scheduler.call_soon_threadsafe(marked.run, _of_a_lab.set, False)
+                self._sockets |= set(scheduler.sockets) - sockets
+            else:  # it has another clock; whoever lives there has come since
+                shell.scheduler.call_soon_threadsafe(
+                    _mark_all, [one for one in shell.living() if one.id != SHELL_ID]
+                )
+                self._sockets = set(shell.scheduler.sockets)
             self._names |= set(shell.bound) - names
-            self._sockets |= set(shell.scheduler.sockets) - sockets
 
     def clear(self) -> None:
         """End the coroutines, close what is open, forget the names, and set the settings back."""

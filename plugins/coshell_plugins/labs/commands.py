@@ -7,10 +7,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
-from coshell.api import Arg, Column, Command, CommandError, Shell, table
+from coshell.api import Arg, Column, Command, CommandError, Shell, plural, table
 
 from .checking import Checked, checked, lines_of_checked
-from .clearing import patience_without_end
+from .clearing import SHELL_ID, Belongings
 from .guide import Guide
 from .reading import Lab, read_lab
 
@@ -20,6 +20,7 @@ MODULE: Final = "module "  # how the source of a plugin begins that was loaded b
 OPEN, NEXT, AGAIN = WORDS = ("open", "next", "again")
 
 _guides: Final[weakref.WeakKeyDictionary[Shell, Guide]] = weakref.WeakKeyDictionary()
+_left: Final[weakref.WeakKeyDictionary[Shell, Belongings]] = weakref.WeakKeyDictionary()  # by `labs NAME`
 
 
 def all_labs() -> list[Lab]:
@@ -42,9 +43,17 @@ def labs(shell: Shell, what: str | None, name: str | None, check: bool) -> list[
         return _all_passed(shell, [checked(lab, plugins) for lab in chosen])
     if what is None:
         return chosen
-    with patience_without_end(shell):
-        shell.call_command(shell.commands.get("run"), (chosen[0].file,))
+    _run_here(shell, chosen[0])
     return None
+
+
+def _run_here(shell: Shell, lab: Lab) -> None:
+    """Run all of it; what it has made stays until the next lab begins."""
+    close_lab(shell)
+    _refuse_those_who_live_by_another_clock(shell, lab)
+    belongings = _left[shell] = Belongings(shell)
+    with belongings.noted():
+        shell.call_command(shell.commands.get("run"), (lab.file,))
 
 
 def _loaded_by_hand(shell: Shell) -> list[str]:
@@ -76,17 +85,34 @@ def _open(shell: Shell, name: str | None) -> None:
     if name is None:
         raise CommandError(f"labs open: which one? There are {', '.join(lab.name for lab in all_labs())}")
     lab = _named(name)
-    close_guide(shell)
+    close_lab(shell)
+    _refuse_those_who_live_by_another_clock(shell, lab)
     guide = _guides[shell] = Guide(shell, lab)
     guide.open()
 
 
-def close_guide(shell: Shell) -> bool:
-    """Clear away what the open lab has made; False if none is open."""
-    guide = _guides.pop(shell, None)
-    if guide is not None:
-        guide.clear()
-    return guide is not None
+def _refuse_those_who_live_by_another_clock(shell: Shell, lab: Lab) -> None:
+    """A clock is for all coroutines, and cannot be changed while there are any: say so before the story is told."""
+    others = [one for one in shell.living() if one.id != SHELL_ID]
+    if not lab.sets_clock or not others:
+        return
+    first, more = others[0], len(others) - 1
+    who = f"co#{first.id} {first.name}" + (f" and {plural(more, 'other')}" if more else "")
+    raise CommandError(
+        f"{lab.name} sets a clock of its own, and {who} live{'' if more else 's'} by the {shell.settings.clock} one: "
+        f"close {'them' if more else 'it'} (ps, kill {first.id}), or open the lab in a new shell"
+    )
+
+
+def close_lab(shell: Shell) -> bool:
+    """Clear away what the last lab has made; False if there was none."""
+    found = False
+    for kept in (_guides, _left):
+        if shell in kept:
+            kept[shell].clear()
+            del kept[shell]
+            found = True
+    return found
 
 
 def _all_passed(shell: Shell, results: list[Checked]) -> list[Checked]:

@@ -95,9 +95,17 @@ class Lab:
     story: str
     file: str
 
+    @property
+    def sets_clock(self) -> bool:
+        """Whether it begins with a clock of its own."""
+        return any(line.startswith("@set clock ") for line in self._lines())
+
     def steps(self) -> list[LabStep]:
         """Its steps, in their order."""
-        return list(_steps_of(Path(self.file).read_text(encoding="utf-8").split("\n")))
+        return list(_steps_of(self._lines()))
+
+    def _lines(self) -> list[str]:
+        return Path(self.file).read_text(encoding="utf-8").split("\n")
 
 
 def read_lab(path: Path) -> Lab:
