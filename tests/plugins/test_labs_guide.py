@@ -12,6 +12,7 @@ import pytest
 
 from coshell.console import Capture
 from coshell.shell import Result, Shell
+from coshell_plugins import labs
 from coshell_plugins.labs.clearing import Belongings
 from tests.patience import PATIENCE_S
 from tests.shell.pseudo_terminal import PseudoTerminal
@@ -140,6 +141,32 @@ def test_nothing_is_open_at_first(shell: Shell) -> None:
     assert shell.execute("labs open").error == "labs open: which one? There are other, small"
     assert shell.execute("labs next small").error == "labs next takes no name; labs open small opens one"
     assert shell.execute("labs open nonsense").error == "no lab 'nonsense'; there are other, small"
+
+
+# -- what the user does in between -----------------------------------------------------------------
+
+DOES_NOT_ACCEPT = """\
+def does_not_accept():
+    with listen("127.0.0.1:0") as listener, connect(listener.address):
+        sleep(1_000_000)
+"""
+
+
+@pytest.mark.parametrize("name", ["coroutine-end", "one-loop", "starved"])
+def test_coroutines_of_the_user_break_no_claim(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(sys.modules["coshell_plugins.labs.commands"], "FOLDER", Path(labs.__path__[0]))
+    do(shell, f"labs open {name}")
+    do(shell, DOES_NOT_ACCEPT)
+    for _ in range(4):
+        do(shell, "mine = go(does_not_accept)")
+    result = shell.execute("labs next")
+    while result.ok:
+        do(shell, "mine = go(does_not_accept)")
+        result = shell.execute("labs next")
+    assert result.error is not None
+    assert "has no more steps" in result.error
 
 
 # -- where somebody sits ---------------------------------------------------------------------------
