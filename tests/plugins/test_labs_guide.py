@@ -136,6 +136,27 @@ def test_a_claim_that_does_not_hold_ends_the_step_and_it_can_be_done_again(shell
     assert shell.evaluate("made") == ["first"]
 
 
+@pytest.mark.parametrize("word", ["next", "again"])
+def test_a_step_that_was_interrupted_is_done_again_from_a_clean_start(
+    shell: Shell, tmp_path: Path, word: str
+) -> None:
+    halting = LAB.replace('made.append("second")', 'made.append("second")\nhalt()')
+    (tmp_path / "small.cosh").write_text(halting, encoding="utf-8")
+    halts = iter([True, False])
+
+    def halt() -> None:
+        if next(halts):
+            raise KeyboardInterrupt
+
+    shell.names["halt"] = halt
+    for line in ("labs open small", "labs next"):
+        do(shell, line)
+    assert "interrupted" in (shell.execute("labs next").error or "")
+    do(shell, f"labs {word}")
+    assert shell.evaluate("made") == ["first", "second"]
+    do(shell, "labs next")
+
+
 def test_nothing_is_open_at_first(shell: Shell) -> None:
     assert shell.execute("labs next").error == "labs next: no lab is open; labs open NAME opens one"
     assert shell.execute("labs open").error == "labs open: which one? There are other, small"

@@ -39,6 +39,7 @@ class Guide:
     def __init__(self, shell: Shell, lab: Lab) -> None:
         self.lab = lab
         self.done = 0
+        self._is_begun = False  # the step that follows: it was run, and not to its end
         self._shown = 0  # which step was shown last; it may not have been run, or have failed
         self._shell = shell
         self._steps = lab.steps()
@@ -61,7 +62,7 @@ class Guide:
             has_run = self.next()
 
     def next(self) -> bool:
-        """Lead through the step that follows.
+        """Lead through the step that follows; from a clean start, if it was begun before and has failed.
 
         Returns:
             Whether it was run; whoever is asked to press Enter may leave instead.
@@ -71,6 +72,8 @@ class Guide:
         """
         if self.is_over:
             raise CommandError(f"{self.lab.name} has no more steps: labs again, or labs open {self.lab.name}")
+        if self._is_begun:
+            return self.again()
         self._shown = self.done
         step = self._steps[self.done]
         self._show(step)
@@ -78,24 +81,22 @@ class Guide:
             self._say(f"{self._place()} was not run: labs next shows it again", "notice")
             return False
         self._run(step)
-        self.done += 1
         self._say_what_follows()
         return True
 
-    def again(self) -> None:
-        """Lead through the step that was shown last once more."""
+    def again(self) -> bool:
+        """Lead through the step that was shown last once more; returns as `next` does."""
         before = self._shown
         self.clear()
         with self._silence():
             for step in self._steps[:before]:
                 self._run(step)
-        self.done = before
-        self.next()
+        return self.next()
 
     def clear(self) -> None:
         """Clear away all that it has made."""
         self._belongings.clear()
-        self.done = 0
+        self.done, self._is_begun = 0, False
 
     # -- what is shown -----------------------------------------------------------------------------
 
@@ -171,6 +172,7 @@ class Guide:
         Raises:
             CommandError: something of it failed; the message tells at which line.
         """
+        self._is_begun = True
         for unit in step.units():
             with self._belongings.noted():
                 result = self._shell.execute(
@@ -181,6 +183,7 @@ class Guide:
                 raise CommandError(f"{why}; labs again does this step once more")
             if unit.is_claim:
                 self._say_claim(unit, result.value)
+        self.done, self._is_begun = self.done + 1, False
 
     def _say_claim(self, unit: Unit, found: object) -> None:
         claim = unit.lines[0].partition(" ")[2]
