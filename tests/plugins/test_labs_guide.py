@@ -260,6 +260,37 @@ def test_opening_another_clears_away_what_the_first_has_made(shell: Shell) -> No
     assert shell.evaluate("mine.state") == "cancelled"
 
 
+@pytest.mark.parametrize(
+    "lines", [("labs open small", "labs next", "labs next", "labs next"), ("labs small",)]
+)
+def test_variables_of_the_user_that_have_the_name_of_a_labs_are_put_back(
+    shell: Shell, lines: tuple[str, ...]
+) -> None:
+    do(shell, "made, waiting = 'mine', sleep")
+    for line in lines:
+        do(shell, line)
+    assert shell.evaluate("made") == []
+    do(shell, "labs open other")
+    assert shell.evaluate("made, waiting is sleep") == ("mine", True)
+
+
+def test_a_function_of_ours_that_a_lab_has_hidden_is_there_again(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "small.cosh").write_text("# small: one\n\nafter = 1\nx = 5\ndel x\n", encoding="utf-8")
+    do(shell, "x = 6")
+    do(shell, "labs small")
+    assert shell.evaluate("after") == 1
+    assert "x" not in shell.names
+    do(shell, "labs open small")
+    do(shell, "plugin unload labs")
+    assert shell.evaluate("after is coloop.after, x") == (True, 6)
+
+
+def test_a_lab_can_let_go_of_what_it_has_made(shell: Shell, tmp_path: Path) -> None:
+    text = "# small: one\n\nclass Made: pass\nimport weakref\nmade = Made()\nheld = weakref.ref(made)\n@assert made\ndel made\n@assert held() is None\n"
+    (tmp_path / "small.cosh").write_text(text, encoding="utf-8")
+    do(shell, "labs open small")
+
+
 def test_settings_are_put_back(shell: Shell) -> None:
     do(shell, "labs open other")
     assert shell.settings.clock == "virtual"
