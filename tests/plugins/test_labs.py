@@ -112,6 +112,14 @@ def test_a_lab_that_is_run_leaves_what_it_made(shell: Shell, small_labs: Path) -
     assert shell.evaluate("x") == 41
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc gives its reserve back")
+def test_stacks_finds_its_trouble_in_a_process_that_has_freed_much_before(shell: Shell) -> None:
+    do(shell, "freed = [bytearray(8192) for _ in range(16_000)]")
+    do(shell, "del freed")
+    do(shell, "labs stacks")
+
+
 def test_a_lab_that_fails_here_fails_the_line(shell: Shell, small_labs: Path) -> None:
     assert not shell.execute("labs wrong").ok
 
