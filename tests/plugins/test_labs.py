@@ -120,8 +120,10 @@ def test_stacks_finds_its_trouble_in_a_process_that_has_freed_much_before(shell:
     do(shell, "labs stacks")
 
 
-def test_a_lab_that_fails_here_fails_the_line(shell: Shell, small_labs: Path) -> None:
-    assert not shell.execute("labs wrong").ok
+def test_a_lab_that_fails_here_fails_the_line(shell: Shell, small_labs: Path, console: Capture) -> None:
+    result = shell.execute("labs wrong")
+    assert (result.ok, result.error, result.exit_code) == (False, "wrong has failed", 1)
+    assert console.text.count(str(small_labs)) == 1
 
 
 def test_a_check_runs_all_in_processes_of_their_own(shell: Shell, small_labs: Path, console: Capture) -> None:

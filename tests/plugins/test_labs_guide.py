@@ -102,6 +102,53 @@ def test_next_shows_a_step_runs_it_and_tells_what_came_of_it(
     assert capsys.readouterr().out == "figure: made = 1\nso: There is 1 in it.\n"
 
 
+WIDE = """\
+# wide: lines that are longer than a screen is wide
+#
+# A story.
+
+# -- The trouble: there is a heading that is longer than forty columns. It has prose below it.
+seen = "one" + chr(10) + "two"
+@assert seen and "a claim that is longer than the screen"
+@assert seen
+
+# -- The cure: there is another heading that is longer than forty columns
+done = 1
+"""
+
+
+def test_lines_end_between_words(
+    shell: Shell, console: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wide.cosh").write_text(WIDE, encoding="utf-8")
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = shown(console, shell, "labs open wide").splitlines()
+    assert lines[4:] == [
+        "-- wide, step 1 of 2: The trouble: there",
+        "   is a heading that is longer than",
+        "   forty columns",
+        "It has prose below it.",
+        "",
+        '    seen = "one" + chr(10) + "two"',
+        "",
+        'ok   seen and "a claim that is longer',
+        "     than the screen\"   (it is 'a claim",
+        "     that is longer than the screen')",
+        "ok   seen   (it is 'one\\ntwo')",
+        "labs next: The cure: there is another",
+        "    heading that is longer than forty",
+        "    columns (2 of 2)",
+    ]
+
+
+def test_of_what_a_claim_has_found_the_first_line_is_shown(
+    shell: Shell, console: Capture, tmp_path: Path
+) -> None:
+    text = "# small: one\n\nclass Lines:\n    def __repr__(self):\n        return 'one' + chr(10) + 'two'\n\n@assert Lines()\n"
+    (tmp_path / "small.cosh").write_text(text, encoding="utf-8")
+    assert "ok   Lines()   (it is one)\n" in shown(console, shell, "labs open small")
+
+
 def test_the_last_step_says_so_and_none_follows(shell: Shell, console: Capture) -> None:
     for line in ("labs open small", "labs next", "labs next"):
         do(shell, line)

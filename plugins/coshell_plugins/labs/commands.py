@@ -52,8 +52,13 @@ def _run_here(shell: Shell, lab: Lab) -> None:
     close_lab(shell)
     _refuse_those_who_live_by_another_clock(shell, lab)
     belongings = _left[shell] = Belongings(shell)
-    with belongings.noted():
-        shell.call_command(shell.commands.get("run"), (lab.file,))
+    try:
+        with belongings.noted():
+            shell.call_command(shell.commands.get("run"), (lab.file,))
+    except CommandError as failed:  # it names the file, as what has failed in it has done already
+        told = CommandError(f"{lab.name} has failed")
+        told.exit_code = failed.exit_code
+        raise told from None
 
 
 def _loaded_by_hand(shell: Shell) -> list[str]:

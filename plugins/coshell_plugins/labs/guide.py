@@ -17,6 +17,7 @@ from coshell.api import CommandError, Shell, printable
 
 from .clearing import Belongings
 from .reading import Lab, LabStep, Unit, title_of
+from .telling import MAX_COLUMNS
 
 QUESTION: Final = "Enter runs it, q leaves: "
 CTRL_C: Final = "\x03"
@@ -54,7 +55,7 @@ class Guide:
         """Tell the story, and lead through the first step; through all of them where there is no prompt."""
         self._say(f"{self.lab.name}: {self.lab.about}", "notice")
         self._say("")
-        self._say_prose(self.lab.story)
+        self._say_wrapped(self.lab.story)
         self._say("")
         has_run = self.next()
         while has_run and not self.is_over and self._has_keyboard_only():
@@ -106,12 +107,12 @@ class Guide:
     def _show(self, step: LabStep) -> None:
         is_new = self.done == 0 or self._steps[self.done - 1].part != step.part
         heading = title_of(step.part) if step.part else "To begin with"
-        self._say(f"-- {self.lab.name}, {self._place()}: {heading}", "notice")
+        self._say_wrapped(f"-- {self.lab.name}, {self._place()}: {heading}", "notice", indent="   ")
         told = (
             step.told.removeprefix(title_of(step.part)).lstrip(".?! ") if is_new and step.part else step.told
         )
         if told:
-            self._say_prose(told)
+            self._say_wrapped(told)
         code = _trimmed(step.shown)
         if code:
             self._say("")
@@ -124,11 +125,14 @@ class Guide:
             return
         last, follows = self._steps[self.done - 1], self._steps[self.done]
         what = f": {title_of(follows.part)}" if follows.part != last.part else " goes on"
-        self._say(f"labs next{what} ({self.done + 1} of {len(self._steps)})", "notice")
+        self._say_wrapped(f"labs next{what} ({self.done + 1} of {len(self._steps)})", "notice", indent="    ")
 
-    def _say_prose(self, text: str) -> None:
-        for line in textwrap.wrap(text, min(self._shell.width, 100)):
-            self._say(line)
+    def _say_wrapped(self, text: str, style: str = "", indent: str = "") -> None:
+        """Say it in lines that end between words; all but the first are indented."""
+        for line in textwrap.wrap(
+            text, min(self._shell.width, MAX_COLUMNS), subsequent_indent=indent, break_on_hyphens=False
+        ):
+            self._say(line, style)
 
     def _say(self, text: str, style: str = "") -> None:
         self._shell.say(text, style)
@@ -188,9 +192,8 @@ class Guide:
     def _say_claim(self, unit: Unit, found: object) -> None:
         claim = unit.lines[0].partition(" ")[2]
         seen = _cut(getattr(found, "seen", "True"))
-        self._say(
-            printable(f"ok   {claim}{'' if seen in _SAYS_NO_MORE else f'   (it is {seen})'}", keep=""), "ok"
-        )
+        more = "" if seen in _SAYS_NO_MORE else f"   (it is {seen})"
+        self._say_wrapped(printable(f"ok   {claim}{more}", keep=""), "ok", indent="     ")
 
 
 class _Nowhere:
@@ -207,6 +210,8 @@ class _Nowhere:
 
 
 def _cut(seen: str) -> str:
+    """The first line, or as much of it as is of use."""
+    seen = seen.partition("\n")[0]
     return seen if len(seen) <= MAX_SEEN_CHARS else f"{seen[: MAX_SEEN_CHARS - 3]}..."
 
 
