@@ -152,7 +152,9 @@ def test_of_what_a_claim_has_found_the_first_line_is_shown(
 def test_the_last_step_says_so_and_none_follows(shell: Shell, console: Capture) -> None:
     for line in ("labs open small", "labs next", "labs next"):
         do(shell, line)
-    assert "that was small: labs again, or labs for the others" in shown(console, shell, "labs next")
+    assert "that was small: labs again, labs close, or labs for the others" in shown(
+        console, shell, "labs next"
+    )
     assert shell.execute("labs next").error == "small has no more steps: labs again, or labs open small"
 
 
@@ -338,6 +340,21 @@ def test_a_lab_can_let_go_of_what_it_has_made(shell: Shell, tmp_path: Path) -> N
     do(shell, "labs open small")
 
 
+@pytest.mark.parametrize(
+    "lines", [("labs open small", "labs next", "labs next", "labs next"), ("labs small",)]
+)
+def test_a_lab_can_be_closed(shell: Shell, lines: tuple[str, ...]) -> None:
+    do(shell, "made = 'mine'")
+    for line in lines:
+        do(shell, line)
+    do(shell, "labs close")
+    assert {one.name for one in shell.living()} == {"shell"}
+    assert shell.evaluate("made") == "mine"
+    assert shell.execute("labs next").error == "labs next: no lab is open; labs open NAME opens one"
+    assert shell.execute("labs close").error == "labs close: no lab is open, and none has left anything"
+    assert shell.execute("labs close small").error == "labs close takes no name; labs open small opens one"
+
+
 def test_settings_are_put_back(shell: Shell) -> None:
     do(shell, "labs open other")
     assert shell.settings.clock == "virtual"
@@ -453,6 +470,8 @@ def test_tab_offers_the_words_and_the_names(terminal: PseudoTerminal) -> None:
     terminal.wait_for(lambda: "labs open tracker" in terminal.cursor_line())
     terminal.type("\x15labs ag\t")
     terminal.wait_for(lambda: "labs again" in terminal.cursor_line())
+    terminal.type("\x15labs clo\t")
+    terminal.wait_for(lambda: "labs close" in terminal.cursor_line())
 
 
 def test_from_the_command_line_enter_leads_through_all_of_it(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from .reading import Lab, read_lab
 FOLDER: Final = Path(__file__).parent
 MODULE: Final = "module "  # how the source of a plugin begins that was loaded by its module's name
 
-OPEN, NEXT, AGAIN = WORDS = ("open", "next", "again")
+OPEN, NEXT, AGAIN, CLOSE = WORDS = ("open", "next", "again", "close")
 
 _guides: Final[weakref.WeakKeyDictionary[Shell, Guide]] = weakref.WeakKeyDictionary()
 _left: Final[weakref.WeakKeyDictionary[Shell, Belongings]] = weakref.WeakKeyDictionary()  # by `labs NAME`
@@ -79,6 +79,10 @@ def _named(name: str) -> Lab:
 def _lead(shell: Shell, what: str, name: str | None) -> None:
     if what == OPEN:
         _open(shell, name)
+        return
+    if what == CLOSE:
+        if not close_lab(shell):
+            raise CommandError("labs close: no lab is open, and none has left anything")
         return
     guide = _guides.get(shell)
     if guide is None:
@@ -150,19 +154,20 @@ def command() -> Command:
         (
             Arg(
                 "what",
-                "open, next, again, or the name of one to run",
+                "open, next, again, close, or the name of one to run",
                 choices=(*WORDS, *names),
                 optional=True,
             ),
             Arg("name", "which one to open", choices=names, optional=True),
             Arg("--check", "run it, or all of them, each in a process of its own", "flag"),
         ),
-        ("labs", "labs --json", "labs open one-loop", "labs next", "labs again"),
+        ("labs", "labs --json", "labs open one-loop", "labs next", "labs again", "labs close"),
         lane="any",
         show=lines_of,
         details=(
             "labs open NAME tells the story and shows the first step; Enter runs it, and then it tells what came of it. "
             "Between two steps the prompt is yours: ps, heap, refs, conns show what the lab has made. labs next goes "
-            "on, labs again does the last step once more from a clean start. labs NAME runs all of it here."
+            "on, labs again does the last step once more from a clean start, labs close clears away what the lab has made. "
+            "labs NAME runs all of it here, and what it made stays until the next lab begins, or labs close."
         ),
     )

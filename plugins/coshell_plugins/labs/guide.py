@@ -121,7 +121,7 @@ class Guide:
 
     def _say_what_follows(self) -> None:
         if self.is_over:
-            self._say(f"that was {self.lab.name}: labs again, or labs for the others", "notice")
+            self._say(f"that was {self.lab.name}: labs again, labs close, or labs for the others", "notice")
             return
         last, follows = self._steps[self.done - 1], self._steps[self.done]
         what = f": {title_of(follows.part)}" if follows.part != last.part else " goes on"
