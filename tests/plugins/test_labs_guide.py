@@ -206,6 +206,27 @@ def test_a_step_that_was_interrupted_is_done_again_from_a_clean_start(
     do(shell, "labs next")
 
 
+@pytest.mark.parametrize(
+    ("code", "question"), [("x = 1", "Enter runs it"), ("@assert True", "Enter checks it")]
+)
+def test_what_is_only_claimed_is_checked(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, question: str
+) -> None:
+    asked = []
+
+    class Keyboard:
+        width = 80
+
+        def choose(self, text: str, keys: str) -> str:
+            asked.append(f"{text}{keys}")
+            return ""
+
+    (tmp_path / "small.cosh").write_text(f"# small: one\n\n{code}\n", encoding="utf-8")
+    monkeypatch.setattr(shell, "terminal", Keyboard())
+    do(shell, "labs open small")
+    assert asked == [f"{question}, q leaves: q\x03"]
+
+
 def test_nothing_is_open_at_first(shell: Shell) -> None:
     assert shell.execute("labs next").error == "labs next: no lab is open; labs open NAME opens one"
     assert shell.execute("labs open").error == "labs open: which one? There are other, small"

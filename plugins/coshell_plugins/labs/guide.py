@@ -19,7 +19,7 @@ from .clearing import Belongings
 from .reading import Lab, LabStep, Unit, title_of
 from .telling import MAX_COLUMNS
 
-QUESTION: Final = "Enter runs it, q leaves: "
+QUESTION: Final = "Enter {does} it, q leaves: "
 CTRL_C: Final = "\x03"
 MAX_SEEN_CHARS: Final = 60
 _SAYS_NO_MORE: Final = ("True", "False")
@@ -78,7 +78,7 @@ class Guide:
         self._shown = self.done
         step = self._steps[self.done]
         self._show(step)
-        if not self._is_enter_pressed():
+        if not self._is_enter_pressed("runs" if _trimmed(step.shown) else "checks"):
             self._say(f"{self._place()} was not run: labs next shows it again", "notice")
             return False
         self._run(step)
@@ -151,14 +151,18 @@ class Guide:
 
     # -- what is asked -----------------------------------------------------------------------------
 
-    def _is_enter_pressed(self) -> bool:
-        """Ask, if there is anybody to ask."""
-        terminal = self._shell.terminal
+    def _is_enter_pressed(self, does: str) -> bool:
+        """Ask, if there is anybody to ask.
+
+        Args:
+            does: what Enter does: it `runs` what is shown, or `checks` what has been told.
+        """
+        terminal, question = self._shell.terminal, QUESTION.format(does=does)
         try:
             if terminal is not None:
-                return not terminal.choose(QUESTION, f"q{CTRL_C}")
+                return not terminal.choose(question, f"q{CTRL_C}")
             if self._has_keyboard_only():
-                return input(QUESTION).strip().lower() != "q"
+                return input(question).strip().lower() != "q"
         except (EOFError, KeyboardInterrupt):
             self._say("")
             return False
