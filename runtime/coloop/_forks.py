@@ -4,6 +4,8 @@ A fork copies the memory with all handles in it, and the descriptors lead to the
 poller is shared too: what the child takes out of it, the parent does not hear of any more, and a signal to
 the child would ring the parent's bell. So in the child every handle is marked before anybody can use one, and
 the scheduler is not there; another one may be started, or, better, another program.
+
+Threads are not copied. Calls in the child are made on threads of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import threading
 from ._elsewhere import Here
 from ._memory import memory
 from ._scheduler import scheduler_or_none, set_current
+from ._threads import leave_threads_to_parent
 
 
 def _in_the_child() -> None:
@@ -24,6 +27,7 @@ def _in_the_child() -> None:
     for scheduler in list(memory.schedulers):
         for endpoint in list(scheduler.sockets.values()):
             endpoint.strand(parent)
+    leave_threads_to_parent()
     set_current(None)
 
 

@@ -26,6 +26,10 @@ class _Pool:
     """Threads that take work from one line, made when all are busy and gone when idle for long."""
 
     def __init__(self) -> None:
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """In a forked child too: the threads are its parent's, and one may have held the lock at the fork."""
         self._work: deque[Work] = deque()
         self._changed = threading.Condition()
         self._idle = self._threads = 0
@@ -65,6 +69,11 @@ class _Pool:
 
 
 _pool: Final = _Pool()
+
+
+def leave_threads_to_parent() -> None:
+    """In a forked child: calls are for threads of its own from now on."""
+    _pool.start_afresh()
 
 
 class _Errand:

@@ -23,7 +23,7 @@ def in_a_child(call: Callable[[], object]) -> str:
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        signal.alarm(30)  # one that waits for ever would outlive the test
+        signal.alarm(10)  # one that waits for ever would outlive the test
         try:
             said = str(call())
         except BaseException as error:
@@ -95,3 +95,18 @@ def test_what_the_child_opens_itself_works() -> None:
         return other.recv()
 
     assert in_a_child(lambda: coloop.run(converse)) == "b'hello'"
+
+
+def test_a_child_makes_its_calls_on_threads_of_its_own() -> None:
+    """Those of its parent, which may be idle at the fork, are not there."""
+    coloop.to_thread(int)
+    assert in_a_child(lambda: coloop.run(coloop.to_thread, os.getpid)).isdecimal()
+
+
+def test_a_child_can_look_names_up() -> None:
+    def listen_on_a_name() -> str:
+        with listen("localhost:0") as listener:
+            return type(listener).__name__
+
+    coloop.to_thread(int)
+    assert in_a_child(lambda: coloop.run(listen_on_a_name)) == "Listener"
