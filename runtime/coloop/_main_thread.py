@@ -4,6 +4,8 @@ Python notes a signal in the C handler and runs the handler in Python between tw
 thread. A poller that is just about to sleep, or a signal that the kernel has given to another thread, would
 leave it waiting until something else happens. So CPython itself rings the poller's bell at each signal
 (`signal.set_wakeup_fd`), as it does for asyncio and trio.
+
+What somebody else has set meanwhile is his, and stays.
 """
 
 from __future__ import annotations
@@ -13,8 +15,15 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 
 from ._scheduler import Scheduler
+
+
+class _Taken:
+    """What is taken over at this moment. One scheduler at a time can run on the main thread."""
+
+    scheduler: Scheduler | None = None
 
 
 @contextmanager
@@ -61,11 +70,26 @@ def _put_back(rope: int, previous: int) -> None:
 @contextmanager
 def _interrupts_for_main(scheduler: Scheduler) -> Iterator[None]:
     """Python would raise Ctrl-C in whichever coroutine happens to run."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, _interrupt_main):
         yield
         return
-    signal.signal(signal.SIGINT, lambda *_: scheduler.interrupt_main())
+    _Taken.scheduler = scheduler
+    signal.signal(signal.SIGINT, _interrupt_main)
     try:
         yield
     finally:
+        _Taken.scheduler = None
+        _put_back_interrupts()
+
+
+def _interrupt_main(number: int, frame: FrameType | None) -> None:
+    """The handler. Somebody who has kept it may put it back when no scheduler runs any more."""
+    if _Taken.scheduler is None:
+        signal.default_int_handler(number, frame)
+    else:
+        _Taken.scheduler.interrupt_main()
+
+
+def _put_back_interrupts() -> None:
+    if signal.getsignal(signal.SIGINT) is _interrupt_main:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -104,6 +104,23 @@ def test_a_descriptor_that_somebody_else_has_set_meanwhile_is_left_in_place() ->
     os.close(writing)
 
 
+def test_a_handler_of_ctrl_c_that_the_program_has_set_meanwhile_stays() -> None:
+    def mine(number: int, frame: object) -> None:
+        pass
+
+    run(lambda: signal.signal(signal.SIGINT, mine))
+    assert signal.getsignal(signal.SIGINT) is mine
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_a_program_that_puts_back_what_it_found_in_a_run_that_has_ended_gets_what_it_had() -> None:
+    found = run(signal.getsignal, signal.SIGINT)
+    signal.signal(signal.SIGINT, found)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert run(signal.getsignal, signal.SIGINT) is found
+
+
 def test_when_no_descriptor_is_left_nothing_runs_and_nothing_is_taken(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
