@@ -5,7 +5,7 @@ thread. A poller that is just about to sleep, or a signal that the kernel has gi
 leave it waiting until something else happens. So CPython itself rings the poller's bell at each signal
 (`signal.set_wakeup_fd`), as it does for asyncio and trio.
 
-What somebody else has set meanwhile is his, and stays.
+What somebody else has set meanwhile is his, and stays. A forked child gets back what was there before.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class _Taken:
     """What is taken over at this moment. One scheduler at a time can run on the main thread."""
 
     scheduler: Scheduler | None = None
+    rope = -1
 
 
 @contextmanager
@@ -53,11 +54,13 @@ def _rung_at_signals(scheduler: Scheduler) -> Iterator[None]:
     previous = None
     with suppress(ValueError):  # a guest interpreter has a main thread too, but hears of no signal
         previous = signal.set_wakeup_fd(rope, warn_on_full_buffer=False)
+        _Taken.rope = rope
     try:
         yield
     finally:
         if previous is not None:
             _put_back(rope, previous)
+            _Taken.rope = -1
         os.close(rope)
 
 
@@ -93,3 +96,13 @@ def _interrupt_main(number: int, frame: FrameType | None) -> None:
 def _put_back_interrupts() -> None:
     if signal.getsignal(signal.SIGINT) is _interrupt_main:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def leave_signals_to_parent() -> None:
+    """In a forked child, whichever thread forked: it has no scheduler, and must not ring its parent's bell."""
+    _Taken.scheduler = None
+    _put_back_interrupts()
+    rope, _Taken.rope = _Taken.rope, -1
+    if rope != -1:
+        with suppress(ValueError, OSError):  # a stranger's descriptor may be no good in a child
+            _put_back(rope, -1)

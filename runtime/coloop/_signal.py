@@ -207,6 +207,12 @@ class _Desk:
             if inbox in listeners:
                 listeners.remove(inbox)
 
+    def leave_to_parent(self) -> None:
+        """In a forked child nobody listens, and signals do what they did before."""
+        for number in list(self._previous):
+            self._put_back(number)
+        self._listeners.clear()
+
     def _put_back(self, number: signal.Signals) -> None:
         previous = self._previous.pop(number, None)
         if signal.getsignal(number) == self._heard:
@@ -231,3 +237,8 @@ class _Desk:
 
 
 _desk: Final = _Desk()
+
+
+def leave_listening_to_parent() -> None:
+    """In a forked child: whoever listened there is its parent's."""
+    _desk.leave_to_parent()

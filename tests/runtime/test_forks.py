@@ -110,3 +110,40 @@ def test_a_child_can_look_names_up() -> None:
 
     coloop.to_thread(int)
     assert in_a_child(lambda: coloop.run(listen_on_a_name)) == "Listener"
+
+
+def test_a_child_ends_by_a_signal_that_a_coroutine_of_its_parent_listens_to() -> None:
+    def take_the_signal() -> str:
+        signal.raise_signal(signal.SIGTERM)
+        return "swallowed"
+
+    with coloop.signals(signal.SIGTERM, signal.SIGINT) as inbox:
+        assert in_a_child(take_the_signal) == ""
+        assert in_a_child(lambda: signal.getsignal(signal.SIGTERM)) == str(signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+        assert inbox.receive() is signal.SIGTERM
+
+
+def test_a_child_can_listen_itself() -> None:
+    def listen_again() -> str:
+        with coloop.signals(signal.SIGTERM) as inbox:
+            signal.raise_signal(signal.SIGTERM)
+            return inbox.receive().name
+
+    with coloop.signals(signal.SIGTERM):
+        assert in_a_child(lambda: coloop.run(listen_again)) == "SIGTERM"
+
+
+@pytest.mark.parametrize("listened_to", [(), (signal.SIGINT,)])
+def test_ctrl_c_strikes_in_a_child_that_any_coroutine_has_forked(listened_to: tuple[int, ...]) -> None:
+    def fork() -> str:
+        if not listened_to:
+            return in_a_child(lambda: signal.raise_signal(signal.SIGINT))
+        with coloop.signals(*listened_to):
+            return in_a_child(lambda: signal.raise_signal(signal.SIGINT))
+
+    assert coloop.go(fork).result() == "KeyboardInterrupt: "
+
+
+def test_a_child_that_another_thread_has_forked_does_not_ring_its_parent_s_bell() -> None:
+    assert coloop.to_thread(in_a_child, lambda: signal.set_wakeup_fd(-1)) == "-1"
