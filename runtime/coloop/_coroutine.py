@@ -133,7 +133,8 @@ class Coroutine(CoroutineState):
         if self._state == CANCELLED:
             raise WasCancelled(f"{self} was cancelled and has no result")
         if self._error is not None:
-            raise self._error
+            # Each asker adds his frames to what he is given: else the failure would hold those of all before.
+            raise self._error.with_traceback(self._traceback)
         return self._value
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from ._account import Tally
@@ -54,6 +55,7 @@ class CoroutineState:
         "_state",
         "_subject",
         "_tally",
+        "_traceback",
         "_value",
         "_verb",
         "_watchers",
@@ -98,6 +100,7 @@ class CoroutineState:
         self._watchers: list[Callable[[Coroutine], None]] | None = None
         self._defers: list[Defer] | None = None
         self._error: BaseException | None = None
+        self._traceback: TracebackType | None = None  # of a failure, as of its end
         self._observed = False
 
     @property

@@ -625,6 +625,7 @@ class Scheduler(Timing):
 def _outcome(coroutine: Coroutine) -> Any:
     if coroutine._error is not None:
         error, coroutine._error = coroutine._error, None
+        coroutine._traceback = None
         try:
             raise error
         finally:

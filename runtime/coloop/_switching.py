@@ -302,6 +302,7 @@ class Switching:
             coroutine._error = error = None  # its traceback would hold every frame it passed
         else:
             coroutine._state = FAILED
+            coroutine._traceback = error.__traceback__
             self.failures += 1
         coroutine._ended_at = self.clock.now()
         coroutine._greenlet = coroutine.context = coroutine._interrupts = coroutine._defers = None

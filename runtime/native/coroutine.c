@@ -26,7 +26,7 @@ state_init(State *self, PyObject *args, PyObject *kwargs)
 #define STATE_OBJECTS(what)                                                                                   \
     what(self->scheduler) what(self->greenlet) what(self->subject) what(self->raise) what(self->value)        \
     what(self->interrupts) what(self->watchers) what(self->defers) what(self->error) what(self->context)      \
-    what(self->tally) what(self->site)
+    what(self->tally) what(self->site) what(self->traceback)
 
 #define STATE_WORDS(what)                                                                                     \
     what(self->state) what(self->verb) what(self->name) what(self->id) what(self->parent_id)                  \
@@ -177,7 +177,7 @@ static PyMemberDef state_members[] = {
     OBJECT("_scheduler", scheduler), OBJECT("_greenlet", greenlet), OBJECT("_state", state),
     OBJECT("_verb", verb), OBJECT("_subject", subject), OBJECT("_raise", raise), OBJECT("_value", value),
     OBJECT("_interrupts", interrupts), OBJECT("_watchers", watchers), OBJECT("_defers", defers),
-    OBJECT("_error", error), OBJECT("name", name), OBJECT("id", id),
+    OBJECT("_error", error), OBJECT("_traceback", traceback), OBJECT("name", name), OBJECT("id", id),
     OBJECT("parent_id", parent_id),
     {"busy_s", T_DOUBLE, offsetof(State, busy_s), 0, NULL},
     {"switches", T_PYSSIZET, offsetof(State, switches), 0, NULL},

@@ -109,6 +109,7 @@ typedef struct {
     PyObject *weakrefs;
     PyObject *scheduler, *watchers, *defers, *error, *name, *id, *parent_id;
     PyObject *context; /* a copy of its parent's; made when somebody asks for it if the parent had none */
+    PyObject *traceback; /* of a failure, as of its end */
     PyObject *tally;   /* made when somebody asks for it */
     PyObject *site;    /* made from `code` when somebody asks for it */
     PyObject *code;

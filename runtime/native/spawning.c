@@ -202,6 +202,7 @@ end(Switching *self, State *coroutine)
             Py_CLEAR(coroutine->error); /* its traceback would hold every frame it passed */
         } else {
             outcome = of.failed;
+            coroutine->traceback = PyException_GetTraceback(coroutine->error);
             self->failures++;
         }
     }

@@ -1,6 +1,8 @@
 """A handle tells what there is to know of a coroutine, living or dead, and hands every request on."""
 
 import re
+import traceback
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -32,6 +34,10 @@ pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("mock_clock")]
 
 
 class Oops(Exception):
+    pass
+
+
+class Kept:
     pass
 
 
@@ -242,6 +248,24 @@ def test_a_failure_is_raised_as_it_is_each_time_that_it_is_asked_for() -> None:
             child.result()
         errors.append(caught.value)
     assert errors[0] is errors[1]
+
+
+def test_a_failure_does_not_hold_those_who_have_asked_for_it_before() -> None:
+    child = go(fail, "why")
+    frames, kept = [], []
+
+    def ask() -> None:
+        mine = Kept()
+        kept.append(weakref.ref(mine))
+        try:
+            child.result()
+        except Oops as error:
+            frames.append([entry.name for entry in traceback.extract_tb(error.__traceback__)])
+
+    for _ in range(3):
+        go(ask).join()
+    assert [ref() is None for ref in kept[:-1]] == [True, True]
+    assert frames == [["ask", "result", "fail"]] * 3
 
 
 def test_the_result_of_one_that_takes_too_long_is_a_timeout() -> None:
