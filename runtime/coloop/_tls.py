@@ -42,6 +42,7 @@ from ._snapshot import SocketPicture, TlsPicture
 from ._socket import LINGER_NAP_S, MAX_LINGER_NAP_S, NO_SIGPIPE, RECV_BYTES, Socket
 from ._threads import to_thread
 from ._timeouts import timeout as time_limit
+from ._timers import check_seconds
 from ._wire import Ending
 
 HANDSHAKE_S: Final = 10.0
@@ -68,7 +69,8 @@ class TlsSocket(Socket):
 
     __slots__ = (
         "_agreed",
-        "_deadline",
+        "_allowed_s",
+        "_began_at",
         "_fault",
         "_line",
         "_said_end",
@@ -90,7 +92,8 @@ class TlsSocket(Socket):
         self._outgoing = ssl.MemoryBIO()
         self._line = WaitQueue()
         self._fault: OSError | None = None
-        self._deadline: float | None = None
+        self._began_at: float | None = None  # the handshake
+        self._allowed_s = HANDSHAKE_S
         self._agreed: TlsPicture | None = None
         self._said_end = False
         try:
@@ -110,25 +113,30 @@ class TlsSocket(Socket):
         """Agree on keys with the peer now, instead of in the first `recv` or `send`. A second time: nothing.
 
         Args:
-            timeout: seconds, counted from the first attempt. After that no call waits for it any more.
+            timeout: seconds, counted from the first attempt, which may have been a `recv` or `send`. After that no
+                call waits for it any more.
 
         Raises:
+            ValueError: timeout is negative, infinite or NaN.
             ssl.SSLCertVerificationError: the peer is not whom we wanted, or cannot prove it.
             ssl.SSLError: the peer does not speak TLS, or nothing that both sides accept.
             ConnectionError: the peer has left.
             Timeout: it did not answer in time.
         """
+        allowed_s = check_seconds(timeout, "timeout")
         self._begin()
-        self._establish(timeout)
+        self._allowed_s = allowed_s
+        self._establish()
 
-    def _establish(self, seconds: float = HANDSHAKE_S) -> None:
+    def _establish(self) -> None:
         """The handshake, by whoever comes first; whoever else comes meanwhile helps."""
         if self._agreed is not None:
             return
         now = self._scheduler.clock.now()
-        if self._deadline is None:
-            self._deadline = now + seconds
-        limit = time_limit(max(0.0, self._deadline - now))
+        if self._began_at is None:
+            self._began_at = now
+        allowed_s = self._allowed_s  # by the time that it is over somebody else may have allowed more
+        limit = time_limit(max(0.0, self._began_at + allowed_s - now))
         try:
             with limit:
                 while not self._shake_hands():
@@ -136,7 +144,7 @@ class TlsSocket(Socket):
                 self._flush("handshake")
         except Timeout:
             if limit.expired:
-                raise Timeout(f"tls handshake with {self._other}: timed out after {seconds:g}s") from None
+                raise Timeout(f"tls handshake with {self._other}: timed out after {allowed_s:g}s") from None
             raise
 
     def _shake_hands(self) -> bool:

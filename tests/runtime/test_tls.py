@@ -652,6 +652,23 @@ def test_a_handshake_has_the_time_that_it_is_given(
         assert mock_clock.now() == pytest.approx(60)
 
 
+@pytest.mark.parametrize("allowed_s", [7, 60])
+def test_a_handshake_has_that_time_also_after_another_attempt(
+    server_side: ssl.SSLContext, mock_clock: MockClock, allowed_s: int
+) -> None:
+    with listen(":0", tls=server_side) as listener, connect(listener.address), listener.accept() as conn:
+        with pytest.raises(coloop.Timeout, match=r"^recv .*: timed out after 3s$"):
+            conn.recv(timeout=3)
+        for attempt in (lambda: conn.handshake(allowed_s), conn.recv):
+            with pytest.raises(
+                coloop.Timeout, match=rf"^tls handshake with .*: timed out after {allowed_s}s$"
+            ):
+                attempt()
+            assert mock_clock.now() == pytest.approx(allowed_s)
+        with pytest.raises(ValueError, match="timeout must be finite and not negative, not -1"):
+            conn.handshake(-1)
+
+
 def test_reader_and_writer_share_the_handshake(
     server_side: ssl.SSLContext, client_side: ssl.SSLContext
 ) -> None:
