@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from ._coroutine import Coroutine
-from ._errors import NotRunning, Timeout
+from ._errors import CoroutineError, NotRunning, Timeout
 from ._scheduler import current_scheduler
 from ._timers import Timer, check_seconds
 
@@ -18,7 +18,8 @@ from ._timers import Timer, check_seconds
 class timeout:  # noqa: N801 - reads as the statement that it is
     """`with timeout(2): ...` raises `Timeout` at a wait inside the block when that takes more than 2 seconds.
 
-    It is raised at the wait of that moment, or at the next one; a block that never waits is not interrupted.
+    It is raised at the wait of that moment, or at the next one; a block that never waits is not interrupted. When a
+    block has ended, its `timeout` can be used for another.
 
     Args:
         seconds: on the scheduler's clock; 0 is over at the first wait.
@@ -26,6 +27,7 @@ class timeout:  # noqa: N801 - reads as the statement that it is
     Raises:
         ValueError: seconds is negative, infinite or NaN.
         NotRunning: entered outside of a coroutine.
+        CoroutineError: entered while a block uses it.
     """
 
     __slots__ = ("__weakref__", "_coroutine", "_error", "_timer", "seconds")
@@ -38,17 +40,21 @@ class timeout:  # noqa: N801 - reads as the statement that it is
 
     @property
     def expired(self) -> bool:
-        """Whether the limit was reached inside the block."""
+        """Whether the limit was reached inside the block, or the last of them."""
         return self._error is not None and self._error.__traceback__ is not None
 
     def __enter__(self) -> timeout:  # noqa: PYI034 - a final class, as short as it can be
         scheduler = current_scheduler()
-        coroutine = self._coroutine = scheduler.running
-        if coroutine is None:
+        if scheduler.running is None:
             raise NotRunning("timeout works inside a coroutine only")
+        if self._coroutine is not None:
+            raise CoroutineError(
+                f"timeout({self.seconds:g}) is in use by {self._coroutine}: make one for each block"
+            )
         exposed, scheduler.exposed = scheduler.exposed, None  # who is killed must leave no timer
         try:
             self._timer = scheduler.call_later(self.seconds, self._expire)
+            self._coroutine, self._error = scheduler.running, None
         finally:
             scheduler.exposed = exposed
         return self

@@ -10,6 +10,7 @@ import pytest
 import coloop
 from coloop import (
     Channel,
+    CoroutineError,
     Event,
     Group,
     Timeout,
@@ -36,6 +37,36 @@ def test_it_is_raised_at_the_wait_when_the_time_is_over(mock_clock: MockClock) -
             suspend()
     assert limit.expired
     assert mock_clock.now() == 2.5
+    assert nothing_is_left()
+
+
+def test_one_that_is_in_use_is_refused_and_goes_on_counting() -> None:
+    limit = timeout(2.5)
+    with pytest.raises(Timeout):
+        with limit:
+            with pytest.raises(
+                CoroutineError, match=r"timeout\(2\.5\) is in use by co#1: make one for each block"
+            ):
+                with limit:
+                    pass
+            suspend()
+    assert limit.expired
+    assert nothing_is_left()
+
+
+def test_one_that_has_expired_can_be_used_again_and_tells_of_the_last_block(mock_clock: MockClock) -> None:
+    limit = timeout(2.5)
+    with pytest.raises(Timeout):
+        with limit:
+            suspend()
+    with limit:
+        sleep(1)
+    assert not limit.expired
+    with pytest.raises(Timeout):
+        with limit:
+            suspend()
+    assert limit.expired
+    assert mock_clock.now() == 6.0
     assert nothing_is_left()
 
 
