@@ -58,7 +58,7 @@ class Coroutine(CoroutineState):
 
     @property
     def waiting_on(self) -> str | None:
-        """What it waits for, as `recv fd 7`, `sleep 0.3s`, `channel#2 receive`; None if it does not wait."""
+        """What it waits for, as `recv socket#1`, `sleep 0.3s`, `channel#2 receive`; None if it does not wait."""
         verb, subject = self._verb, self._subject
         if self._state != WAITING or verb is None:
             return None

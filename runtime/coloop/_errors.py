@@ -8,7 +8,7 @@ coloop handles it. All others derive from `CoroutineError`.
 from __future__ import annotations
 
 import queue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._address import Address
@@ -115,6 +115,14 @@ class Timeout(TimeoutError):
 
 class WaitTimeout(Timeout):
     """The time given to one wait is over; the runtime must not take a block's `Timeout` for it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Timeout, self.args, vars(self)
+
+
+# What a user sees of it is what he catches.
+WaitTimeout.__name__ = WaitTimeout.__qualname__ = Timeout.__name__
+WaitTimeout.__module__ = "coloop"  # as `__init__.py` calls the others
 
 
 class QueueEmpty(Timeout, queue.Empty):

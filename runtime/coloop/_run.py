@@ -60,6 +60,7 @@ def run(
 
 def go(
     fn: Callable[..., Any],
+    /,
     *args: Any,
     name: str | None = None,
     memory_limit: int | None = None,

@@ -42,7 +42,7 @@ from ._errors import Cancelled, Killed, NotRunning
 from ._frames import Site, calling_site, make_objects, trimmed
 from ._limits import Limit
 from ._memory import memory
-from ._timers import Timer, Timers
+from ._timers import Timer, Timers, check_seconds
 
 if TYPE_CHECKING:
     from ._scheduler import Scheduler
@@ -444,7 +444,8 @@ class Switching:
         try:
             now = perf_counter()
             if timeout_s is not None:
-                timer = self.call_later(timeout_s, self.expire, me, verb, subject, timeout_s)
+                seconds = check_seconds(timeout_s, "timeout")
+                timer = self.call_later(seconds, self.expire, me, verb, subject, timeout_s)
             me._state = WAITING
             me._verb = verb
             me._subject = subject

@@ -92,7 +92,7 @@ native_go(PyObject *_, PyObject *const *args, Py_ssize_t count, PyObject *names)
     if (!current)
         return no_scheduler();
     if (count < 1) {
-        PyErr_SetString(PyExc_TypeError, "go takes a function and its arguments");
+        PyErr_SetString(PyExc_TypeError, "go() missing 1 required positional argument: 'fn'");
         return NULL;
     }
     PyObject *name = NULL, *limit = NULL, *kwargs = NULL, *coroutine = NULL;

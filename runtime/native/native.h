@@ -266,10 +266,10 @@ check_here(Switching *self, const char *what)
 
 int add_switching(PyObject *module);
 
-/* -- when to wake whom; arguments are borrowed, `now` is what `perf_counter` said */
+/* -- when to wake whom; arguments are borrowed, `now` is what `perf_counter` said, `what` the delay is called */
 
-Timer *set_timer(Switching *self, double now, PyObject *delay_s, PyObject *fn, PyObject *const *args,
-                 Py_ssize_t count);
+Timer *set_timer(Switching *self, double now, PyObject *delay_s, const char *what, PyObject *fn,
+                 PyObject *const *args, Py_ssize_t count);
 PyObject *sleep_for(Switching *self, PyObject *seconds);
 int add_timing(PyObject *module);
 

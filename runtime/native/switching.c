@@ -216,7 +216,7 @@ park(Switching *self, PyObject *verb, PyObject *subject, PyObject *timeout_s)
         double now = perf_counter();
         if (timeout_s != Py_None) {
             PyObject *args[] = {(PyObject *)me, verb, subject, timeout_s};
-            timer = set_timer(self, now, timeout_s, self->expirer, args, 4);
+            timer = set_timer(self, now, timeout_s, "timeout", self->expirer, args, 4);
         }
         if (timeout_s != Py_None && !timer)
             done = -1;

@@ -35,12 +35,12 @@ set_timer_at(Switching *self, double now, double delay_s, PyObject *fn, PyObject
 }
 
 Timer *
-set_timer(Switching *self, double now, PyObject *delay_s, PyObject *fn, PyObject *const *args,
+set_timer(Switching *self, double now, PyObject *delay_s, const char *what, PyObject *fn, PyObject *const *args,
           Py_ssize_t count)
 {
     if (check_thread(self, "call_later") < 0)
         return NULL;
-    double seconds = seconds_of(delay_s, "delay");
+    double seconds = seconds_of(delay_s, what);
     return seconds < 0 ? NULL : set_timer_at(self, now, seconds, fn, args, count);
 }
 
@@ -51,7 +51,7 @@ timing_call_later(Switching *self, PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_TypeError, "call_later takes a delay in seconds, a function and its arguments");
         return NULL;
     }
-    return (PyObject *)set_timer(self, perf_counter(), args[0], args[1], args + 2, count - 2);
+    return (PyObject *)set_timer(self, perf_counter(), args[0], "delay", args[1], args + 2, count - 2);
 }
 
 PyObject *

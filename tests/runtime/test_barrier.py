@@ -79,7 +79,7 @@ def test_one_whose_time_is_over_breaks_it_for_the_others(fails: Fails, mock_cloc
     assert mock_clock.now() == 2.0
     error = other.result()
     assert isinstance(error, BrokenBarrier)
-    assert str(error) == f"barrier#{barrier.id} was broken: {hasty} 'attempt' left it (WaitTimeout)"
+    assert str(error) == f"barrier#{barrier.id} was broken: {hasty} 'attempt' left it (Timeout)"
     assert barrier.broken
     with pytest.raises(BrokenBarrier, match=f"{hasty} 'attempt' left it"):
         barrier.wait()

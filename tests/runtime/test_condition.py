@@ -390,7 +390,7 @@ def test_the_limit_of_a_block_that_passes_at_the_wait_is_heard_with_the_lock(moc
 def test_a_bad_limit_leaves_the_lock_held_and_nobody_in_line(kind: Kind) -> None:
     condition = Condition(kind())
     with condition:
-        with pytest.raises(ValueError, match="delay must be finite"):
+        with pytest.raises(ValueError, match="timeout must be finite"):
             condition.wait(timeout=float("nan"))
         assert condition.lock.holder is current()
     assert repr(condition).endswith("0 waiting>")

@@ -2,8 +2,10 @@
 
 import inspect
 import pickle
+import signal
 import sys
 import traceback
+from collections.abc import Callable
 
 import cloudpickle
 import pytest
@@ -57,6 +59,26 @@ def test_each_is_called_in_a_traceback_and_a_pickle_as_it_is_caught(kind: type[B
         assert pickle.loads(pickle.dumps(kind, protocol)) is kind
     assert cloudpickle.loads(cloudpickle.dumps(kind)) is kind
     assert len(cloudpickle.dumps(kind)) < 100
+
+
+@pytest.mark.coroutine
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda: coloop.Channel[int]().receive(timeout=1),
+        lambda: coloop.select(coloop.Channel[int](), timeout=1),
+        lambda: coloop.wait_signal(signal.SIGUSR1, timeout=1),
+        lambda: go(sleep, 9).result(timeout=1),
+    ],
+    ids=["channel", "select", "signal", "result"],
+)
+def test_every_timeout_is_called_as_it_is_caught(wait: Callable[[], object], mock_clock: MockClock) -> None:
+    with pytest.raises(Timeout) as caught:
+        wait()
+    assert repr(type(caught.value)) == "<class 'coloop.Timeout'>"
+    assert traceback.format_exception_only(caught.value) == [f"coloop.Timeout: {caught.value}\n"]
+    carried = pickle.loads(pickle.dumps(caught.value))
+    assert (type(carried), carried.args) == (Timeout, caught.value.args)
 
 
 def test_one_goes_through_a_pickle_with_what_it_says() -> None:

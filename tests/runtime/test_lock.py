@@ -398,7 +398,7 @@ def test_a_lock_belongs_to_one_scheduler(kind: Kind) -> None:
 def test_a_bad_limit_leaves_nobody_in_line(kind: Kind) -> None:
     lock = kind()
     go(lambda: (lock.acquire(), suspend()), name="holder")
-    with pytest.raises(ValueError, match="delay must be finite"):
+    with pytest.raises(ValueError, match="timeout must be finite"):
         lock.acquire(timeout=float("nan"))
     assert repr(lock).endswith("0 waiting>")
     assert lock.holder is not None

@@ -454,10 +454,10 @@ def test_it_belongs_to_one_scheduler() -> None:
 @coroutine
 def test_a_bad_limit_leaves_nobody_in_line() -> None:
     tasks: Queue[int] = Queue(1)
-    with pytest.raises(ValueError, match="delay must be finite"):
+    with pytest.raises(ValueError, match="timeout must be finite"):
         tasks.get(timeout=float("nan"))
     tasks.put(1)
-    with pytest.raises(ValueError, match="delay must be finite"):
+    with pytest.raises(ValueError, match="timeout must be finite"):
         tasks.put(2, timeout=float("nan"))
     assert repr(tasks).endswith("1 unfinished, 0 putting, 0 getting, 0 joining>")
 

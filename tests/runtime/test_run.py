@@ -240,6 +240,14 @@ def test_go_refuses_what_cannot_be_called_and_starts_nothing() -> None:
     assert coloop.snapshot().spawned == before
 
 
+@pytest.mark.coroutine
+def test_go_takes_its_function_by_place_and_says_so_as_python_does() -> None:
+    for call in (lambda: go(), lambda: go(fn=print)):  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match=r"^go\(\) missing 1 required positional argument: 'fn'$"):
+            call()
+    assert go(lambda fn: fn, fn="an argument").result() == "an argument"
+
+
 # -- sleep, suspend ------------------------------------------------------------------------------
 
 

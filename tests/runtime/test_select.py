@@ -633,7 +633,7 @@ def test_to_wait_for_nothing_for_ever_is_refused() -> None:
 @pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), "1"])
 def test_a_bad_limit_leaves_nobody_in_line(timeout: Any) -> None:
     a, b = Channel[int](), Channel[int]()
-    with pytest.raises((ValueError, TypeError), match="delay must be"):
+    with pytest.raises((ValueError, TypeError), match="timeout must be"):
         select(a, b.sending(1), timeout=timeout)
     assert nobody_in_line(a, b)
 

@@ -119,7 +119,7 @@ def test_an_event_belongs_to_one_scheduler() -> None:
 
 def test_a_bad_limit_leaves_nobody_in_line() -> None:
     event: Any = Event()
-    with pytest.raises(ValueError, match="delay must be finite"):
+    with pytest.raises(ValueError, match="timeout must be finite"):
         event.wait(timeout=float("nan"))
     assert repr(event).endswith("0 waiting>")
     with pytest.raises(Timeout):

@@ -182,7 +182,7 @@ def test_it_belongs_to_one_scheduler() -> None:
 def test_a_bad_limit_leaves_nobody_in_line() -> None:
     group = WaitGroup()
     group.add()
-    with pytest.raises(ValueError, match="delay must be finite"):
+    with pytest.raises(ValueError, match="timeout must be finite"):
         group.wait(timeout=float("nan"))
     assert repr(group).endswith("0 waiting>")
 
