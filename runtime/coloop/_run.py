@@ -76,7 +76,7 @@ def go(
         **kwargs: its keyword arguments.
 
     Raises:
-        NotRunning: no scheduler runs on this thread.
+        NotRunning: no scheduler runs on this thread, or a finalizer that the garbage collector runs asks.
         TooManyCoroutines: `max_coroutines` live already.
     """
     return current_scheduler().go(

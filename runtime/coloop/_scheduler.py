@@ -223,6 +223,13 @@ class Scheduler(Timing):
             "use scheduler.call_soon_threadsafe(go, ...)"
         )
 
+    def refuse_the_collector(self) -> NoReturn:
+        """Raise `NotRunning`, for a finalizer that runs in the midst of anything, perhaps of a step of ours."""
+        raise NotRunning(
+            "a finalizer that the garbage collector runs can neither start a coroutine nor wait: "
+            "use scheduler.call_soon_threadsafe(go, ...)"
+        )
+
     # -- ending others ---------------------------------------------------------------------------
 
     def cancel(self, coroutine: Coroutine) -> bool:

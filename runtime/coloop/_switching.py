@@ -15,6 +15,9 @@ All that waits goes through `park`; all that ends a wait goes through `wake` or 
   it fails before it could switch, at the recursion limit, its caller takes back what it set.
 * `go` runs the new coroutine at once and puts its spawner on `_callers`, which is asked before
   the ready queue. So the first park of the new one leads back to the spawner, and `go` returns.
+* The garbage collector begins anywhere, also in the midst of a step of this file, and runs anybody's
+  finalizers, callbacks of weak references and `finally` of generators. None of these may start a
+  coroutine or wait: it would enter the scheduler a second time. It says when it begins and has done.
 * `exposed` is set while a coroutine runs code that is not this file's. Only then may an exception
   strike out of nowhere (`kill`, Ctrl-C); here it would leave half a switch behind. See `_kill.py`.
 """
@@ -22,6 +25,7 @@ All that waits goes through `park`; all that ends a wait goes through `wake` or 
 from __future__ import annotations
 
 import ctypes
+import gc
 import random
 import sys
 import threading
@@ -64,12 +68,35 @@ _local: Final = _Local()
 
 def set_current(scheduler: Scheduler | None) -> None:
     """From now on `scheduler` is the one of this thread."""
+    if scheduler is not None:
+        _hear_of_collections()
     _local.scheduler = scheduler
 
 
 def scheduler_or_none() -> Scheduler | None:
     """The scheduler of this thread."""
     return _local.scheduler
+
+
+def _hear_of_collections() -> None:
+    """Others whom the collector tells may do anything, as finalizers may: so be the first and the last."""
+    told = gc.callbacks
+    if told[:1] != [_collection_begins] or told[-1:] != [_collection_ends]:
+        others = [each for each in told if each not in (_collection_begins, _collection_ends)]
+        told[:] = [_collection_begins, *others, _collection_ends]
+
+
+def _collection_begins(phase: str, _: object) -> None:
+    """Told on the thread that collects; while a finalizer runs, others run as well."""
+    scheduler = _local.scheduler
+    if phase == "start" and scheduler is not None:
+        scheduler._collecting = True
+
+
+def _collection_ends(phase: str, _: object) -> None:
+    scheduler = _local.scheduler
+    if phase == "stop" and scheduler is not None:
+        scheduler._collecting = False
 
 
 class Switching:
@@ -116,6 +143,7 @@ class Switching:
         self._job: Job | None = None
         self._slice_left = self._turn_left = 0
         self._slice_end = 0.0
+        self._collecting = False
         self._unclaimed: list[Coroutine] = []
 
     # -- what a scheduler adds ---------------------------------------------------------------------
@@ -138,6 +166,10 @@ class Switching:
 
     def refuse_the_dead(self) -> NoReturn:
         """NotRunning, for what a finalizer asks that runs when a coroutine has ended: nobody is left to return to."""
+        raise NotImplementedError
+
+    def refuse_the_collector(self) -> NoReturn:
+        """NotRunning, for what the garbage collector runs."""
         raise NotImplementedError
 
     def check_limits(self, me: Coroutine) -> None:
@@ -172,12 +204,14 @@ class Switching:
 
         Raises:
             TooManyCoroutines: `max_coroutines` live already.
-            NotRunning: called by a finalizer at the end of a coroutine.
+            NotRunning: called by a finalizer at the end of a coroutine, or one that the garbage collector runs.
             ValueError: a limit that is not positive, or at a level that could not tell.
             WrongThread: called from another thread.
         """
         if get_ident() != self.thread_id:
             self.check_thread("go")
+        if self._collecting:
+            self._check_collector()
         spawner = self.running
         if spawner is not None:
             self.checkpoint()
@@ -188,9 +222,10 @@ class Switching:
             limit = self.check_limits_of_spawn(memory_limit)
         if not callable(fn):
             raise TypeError(f"go takes a function and its arguments, not {fn!r}")
+        self.spawned = number = self.spawned + 1  # at once: whatever follows may start another
         coroutine = Coroutine(
             self,  # type: ignore[arg-type]  # a Scheduler: nobody else derives from this
-            self.spawned + 1,
+            number,
             default_name(fn) if name is None else name,
             None if spawner is None else spawner.id,
             calling_site(1) if spawned_at is None else spawned_at,
@@ -203,7 +238,6 @@ class Switching:
         now = perf_counter()
         coroutine.context = copy_context()
         worker = self._workers.pop() if self._workers else self._hire()
-        self.spawned += 1
         self.living[coroutine.id] = coroutine
         if len(self.living) > self.peak:  # noqa: PLR1730 - on the path of every spawn, where max() is slow
             self.peak = len(self.living)
@@ -414,6 +448,16 @@ class Switching:
             self._workers.append(self._start_worker())
             hirer.switch()
 
+    def _check_collector(self) -> None:
+        """A collection was heard to begin. That it is over was not heard if somebody has emptied the list meanwhile.
+
+        Then another one tells; inside of one nothing happens.
+        """
+        _hear_of_collections()
+        gc.collect(0)
+        if self._collecting:
+            self.refuse_the_collector()
+
     # -- waiting ---------------------------------------------------------------------------------
 
     def park(self, verb: str, subject: object = None, timeout_s: float | None = None) -> Any:
@@ -428,12 +472,14 @@ class Switching:
             What was given to `wake`.
 
         Raises:
-            NotRunning: no coroutine runs.
+            NotRunning: no coroutine runs, or a finalizer that the garbage collector runs asks.
             WrongThread: called from another thread.
             BaseException: what was given to `interrupt`: `Timeout`, `Cancelled` ...
         """
         if get_ident() != self.thread_id:
             self.check_thread("park")
+        if self._collecting:
+            self._check_collector()
         me = self.running
         if me is None:
             raise NotRunning("only a coroutine can wait: call this inside coloop.run(main) or go(...)")
@@ -511,11 +557,13 @@ class Switching:
         """Let the other ready ones run, then go on.
 
         Raises:
-            NotRunning: no coroutine runs.
+            NotRunning: no coroutine runs, or a finalizer that the garbage collector runs asks.
             WrongThread: called from another thread.
         """
         if get_ident() != self.thread_id:
             self.check_thread("yield_now")
+        if self._collecting:
+            self._check_collector()
         me = self.running
         if me is None:
             raise NotRunning("only a coroutine can yield: call this inside coloop.run(main) or go(...)")
@@ -535,7 +583,7 @@ class Switching:
     def checkpoint(self) -> None:
         """For operations that succeed without waiting: yield when many of them came in a row."""
         me = self.running
-        if me is None:
+        if me is None or self._collecting:
             return
         self._turn_left -= 1
         if self._turn_left <= 0:

@@ -15,7 +15,7 @@ PyDoc_STRVAR(scheduler_go_doc,
 "    spawned_at: the place to show instead of the caller's.\n\n"
 "Raises:\n"
 "    TooManyCoroutines: `max_coroutines` live already.\n"
-"    NotRunning: called by a finalizer at the end of a coroutine.\n"
+"    NotRunning: called by a finalizer at the end of a coroutine, or one that the garbage collector runs.\n"
 "    ValueError: a limit that is not positive, or at a level that could not tell.\n"
 "    WrongThread: called from another thread.");
 PyDoc_STRVAR(scheduler_park_doc, "park($self, verb, subject=None, timeout_s=None)\n--\n\n"
@@ -27,7 +27,7 @@ PyDoc_STRVAR(scheduler_park_doc, "park($self, verb, subject=None, timeout_s=None
 "Returns:\n"
 "    What was given to `wake`.\n\n"
 "Raises:\n"
-"    NotRunning: no coroutine runs.\n"
+"    NotRunning: no coroutine runs, or a finalizer that the garbage collector runs asks.\n"
 "    WrongThread: called from another thread.\n"
 "    BaseException: what was given to `interrupt`: `Timeout`, `Cancelled` ...");
 PyDoc_STRVAR(scheduler_wake_doc, "wake($self, coroutine, value=None, /)\n--\n\n"
@@ -43,7 +43,7 @@ PyDoc_STRVAR(scheduler_interrupt_doc, "interrupt($self, coroutine, error, /)\n--
 PyDoc_STRVAR(scheduler_yield_now_doc, "yield_now($self, /)\n--\n\n"
 "Let the other ready ones run, then go on.\n\n"
 "Raises:\n"
-"    NotRunning: no coroutine runs.\n"
+"    NotRunning: no coroutine runs, or a finalizer that the garbage collector runs asks.\n"
 "    WrongThread: called from another thread.");
 PyDoc_STRVAR(scheduler_checkpoint_doc, "checkpoint($self, /)\n--\n\n"
 "For operations that succeed without waiting: yield when many of them came in a row.");

@@ -37,64 +37,27 @@ strike(PyThreadState *thread, PyObject *error)
 #endif
 }
 
-/* The collector says when it begins and when it has done. The finalizers and callbacks that it runs meanwhile are
-   anybody's, and an error that strikes in one of them is lost. So are those who are told of collections as we are:
-   hence the first of all puts the error off, and the last lets it strike. */
+/* What the collector runs is anybody's, and an error that strikes there is lost: so it is put off until the end. */
 
-static int
-is_phase(PyObject *const *args, Py_ssize_t count, const char *phase)
+void
+put_off_strike(PyThreadState *thread)
 {
-    return count && PyUnicode_Check(args[0]) && PyUnicode_CompareWithASCIIString(args[0], phase) == 0;
-}
-
-static PyObject *
-native_put_off(PyObject *_, PyObject *const *args, Py_ssize_t count)
-{
-    PyThreadState *thread = PyThreadState_Get();
     PyObject *error = thread->async_exc;
-    if (is_phase(args, count, "start") && error && (error == of.Struck || error == of.StruckDown)) {
+    if (error && (error == of.Struck || error == of.StruckDown)) {
         last.put_off = error;
         thread->async_exc = NULL;
         Py_DECREF(error); /* the names hold it */
     }
-    Py_RETURN_NONE;
 }
 
-static PyObject *
-native_let_strike(PyObject *_, PyObject *const *args, Py_ssize_t count)
+void
+let_strike(PyThreadState *thread)
 {
-    PyThreadState *thread = PyThreadState_Get();
-    if (is_phase(args, count, "stop") && last.put_off) {
+    if (last.put_off) {
         if (!thread->async_exc)
             strike(thread, last.put_off);
         last.put_off = NULL;
     }
-    Py_RETURN_NONE;
-}
-
-static int
-hear_of_collections(void)
-{
-    static PyMethodDef begin = {"put_off", (PyCFunction)(void (*)(void))native_put_off, METH_FASTCALL, NULL};
-    static PyMethodDef end = {"let_strike", (PyCFunction)(void (*)(void))native_let_strike, METH_FASTCALL, NULL};
-    static PyObject *callbacks, *first, *final;
-    if (!callbacks) {
-        PyObject *gc = PyImport_ImportModule("gc");
-        first = PyCFunction_New(&begin, NULL);
-        final = PyCFunction_New(&end, NULL);
-        callbacks = gc && first && final ? PyObject_GetAttrString(gc, "callbacks") : NULL;
-        Py_XDECREF(gc);
-        if (!callbacks)
-            return -1;
-    }
-    Py_ssize_t count = PyList_GET_SIZE(callbacks);
-    if (count && PyList_GET_ITEM(callbacks, 0) == first && PyList_GET_ITEM(callbacks, count - 1) == final)
-        return 0;
-    for (Py_ssize_t i = count; i-- > 0;) /* others have come meanwhile, or somebody has emptied the list */
-        if (PyList_GET_ITEM(callbacks, i) == first || PyList_GET_ITEM(callbacks, i) == final)
-            if (PyList_SetSlice(callbacks, i, i + 1, NULL) < 0)
-                return -1;
-    return PyList_Insert(callbacks, 0, first) < 0 ? -1 : PyList_Append(callbacks, final);
 }
 
 #define DEEPEST_FINALIZER 16

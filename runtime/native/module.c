@@ -59,6 +59,8 @@ load_names(void)
 static PyObject *
 native_set_current(PyObject *_, PyObject *scheduler)
 {
+    if (scheduler != Py_None && hear_of_collections() < 0)
+        return NULL;
     if (current)
         ((Switching *)current)->pays = NULL;
     Py_XSETREF(current, scheduler == Py_None ? NULL : Py_NewRef(scheduler));
@@ -176,7 +178,7 @@ PyDoc_STRVAR(go_doc, "go($module, fn, /, *args, name=None, memory_limit=None, **
 "    memory_limit: heap bytes above which it gets `MemoryLimitExceeded`; needs level `heap`.\n"
 "    **kwargs: its keyword arguments.\n\n"
 "Raises:\n"
-"    NotRunning: no scheduler runs on this thread.\n"
+"    NotRunning: no scheduler runs on this thread, or a finalizer that the garbage collector runs asks.\n"
 "    TooManyCoroutines: `max_coroutines` live already.");
 PyDoc_STRVAR(yield_now_doc, "yield_now($module, /)\n--\n\nLet the other ready coroutines run, then go on.");
 PyDoc_STRVAR(sleep_doc, "sleep($module, /, seconds)\n--\n\n"

@@ -18,6 +18,7 @@
        connection.c  how one begins and ends                   _listener.py, _socket.py
        tls.c         reading and writing a TLS stream          _tls.py
        quick.c       the usual case of a method
+       collector.c   when the garbage collector is at work     _switching.py
        module.c      what Python imports                       _native.pyi
        docs.h        what `help` says                          _switching.py
 
@@ -201,7 +202,7 @@ typedef struct {
     double slice_end, running_since, charged_at;
     unsigned long thread_id;
     Account **pays; /* where its thread keeps who pays; NULL: it is not that thread's scheduler now */
-    char is_monotonic;
+    char is_monotonic, collecting; /* whether the garbage collector is at work on its thread */
     const void *handed_code; /* where something was handed to a coroutine last; only compared */
     int handed_at;
 } Switching;
@@ -262,6 +263,18 @@ static inline int
 check_here(Switching *self, const char *what)
 {
     return current == (PyObject *)self ? 0 : check_thread(self, what);
+}
+
+/* -- the garbage collector */
+
+int hear_of_collections(void);
+int refuse_collector(Switching *self);
+
+/* Whoever starts a coroutine or waits must not be what the collector runs. */
+static inline int
+check_collector(Switching *self)
+{
+    return self->collecting ? refuse_collector(self) : 0;
 }
 
 int add_switching(PyObject *module);
@@ -328,6 +341,8 @@ int add_ledger(PyObject *module);
 int check_limit(PyObject *limit); /* -1: it is none */
 void set_limit(State *coroutine, PyObject *limit);
 PyObject *rightly_named(State *coroutine, PyObject *error); /* takes the error, and gives one */
+void put_off_strike(PyThreadState *thread);
+void let_strike(PyThreadState *thread);
 int add_limits(PyObject *module);
 
 /* -- stacks */

@@ -12,6 +12,7 @@
 
 #include "greenlet.h"
 
+#define MAIN_ID 1
 #define MAIN_STACK_BYTES 16384
 
 static PyObject *switching_work(Switching *self, PyObject *_);
@@ -23,7 +24,7 @@ static PyMethodDef work_def = {"work", (PyCFunction)switching_work, METH_NOARGS,
 static PyObject *
 start_worker(Switching *self)
 {
-    char *room_for_main = alloca(self->spawned ? MAIN_STACK_BYTES : 1);
+    char *room_for_main = alloca(self->spawned > MAIN_ID ? MAIN_STACK_BYTES : 1);
     __asm__ volatile("" : : "r"(room_for_main) : "memory"); /* else it would be left out */
     scheduler_pays();
     PyObject *body = PyCFunction_New(&work_def, (PyObject *)self);
@@ -389,7 +390,7 @@ in_root(Switching *self)
 PyObject *
 spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject *name, PyObject *limit, PyObject *site)
 {
-    if (check_thread(self, "go") < 0)
+    if (check_thread(self, "go") < 0 || check_collector(self) < 0)
         return NULL;
     State *spawner = self->running;
     if (spawner) {
@@ -426,7 +427,7 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
     coroutine->scheduler = Py_NewRef(self);
     coroutine->state = Py_NewRef(of.ready);
     coroutine->parent_id = Py_NewRef(spawner ? spawner->id : Py_None);
-    coroutine->id = PyLong_FromSsize_t(self->spawned + 1);
+    coroutine->id = PyLong_FromSsize_t(++self->spawned);
     coroutine->name = name && name != Py_None ? Py_NewRef(name) : name_of(fn);
     double now = perf_counter();
     coroutine->started_at = clock_now(self, now);
@@ -448,7 +449,6 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
     coroutine->greenlet = worker;
     if (PyDict_SetItem(self->living, coroutine->id, (PyObject *)coroutine) < 0 || push_caller(self, spawner) < 0)
         goto back;
-    self->spawned++;
     if (PyDict_GET_SIZE(self->living) > self->peak)
         self->peak = PyDict_GET_SIZE(self->living);
     self->job = (State *)Py_NewRef(coroutine);

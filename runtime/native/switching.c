@@ -198,7 +198,7 @@ make_ready(Switching *self, State *coroutine)
 PyObject *
 park(Switching *self, PyObject *verb, PyObject *subject, PyObject *timeout_s)
 {
-    if (check_here(self, "park") < 0)
+    if (check_here(self, "park") < 0 || check_collector(self) < 0)
         return NULL;
     State *me = self->running;
     if (!me) {
@@ -349,7 +349,7 @@ switching_interrupt(Switching *self, PyObject *const *args, Py_ssize_t count)
 PyObject *
 yield_now(Switching *self, PyObject *_)
 {
-    if (check_here(self, "yield_now") < 0)
+    if (check_here(self, "yield_now") < 0 || check_collector(self) < 0)
         return NULL;
     State *me = self->running;
     if (!me) {
@@ -379,7 +379,7 @@ PyObject *
 checkpoint(Switching *self, PyObject *_)
 {
     State *me = self->running;
-    if (!me)
+    if (!me || self->collecting)
         Py_RETURN_NONE;
     if (--self->turn_left <= 0)
         return yield_now(self, NULL);

@@ -179,11 +179,13 @@ def kill_inside() -> Callable[[Callable[[], object], int], bool]:
             call()
             victim = None
 
+        gc.disable()  # it calls the runtime, which is no place in `call`
         sys.setprofile(strike)
         try:
             coloop.go(body, name="victim").join()
         finally:
             sys.setprofile(None)
+            gc.enable()
         return left <= 0
 
     return attempt
