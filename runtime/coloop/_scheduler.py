@@ -230,6 +230,12 @@ class Scheduler(Timing):
             "use scheduler.call_soon_threadsafe(go, ...)"
         )
 
+    def refuse_the_stranger(self) -> NoReturn:
+        """Raise `NotRunning`, for a greenlet that somebody has made inside of a coroutine."""
+        raise NotRunning(
+            "this greenlet is none of the scheduler's: start what waits with go(...), or wait outside of it"
+        )
+
     # -- ending others ---------------------------------------------------------------------------
 
     def cancel(self, coroutine: Coroutine) -> bool:

@@ -107,6 +107,7 @@ typedef struct {
     Py_ssize_t switches;
     Account *account; /* if its generation is still that one; of a dead one, what it has left is on it */
     uint32_t generation;
+    const void *first_chunk; /* of its Python frames; NULL: not known so far */
     PyObject *weakrefs;
     PyObject *scheduler, *watchers, *defers, *error, *name, *id, *parent_id;
     PyObject *context; /* a copy of its parent's; made when somebody asks for it if the parent had none */
@@ -219,9 +220,8 @@ perf_counter(void)
 
 /* An exception that another thread has sent and that has not struck yet: raise it here. */
 static inline int
-struck(void)
+struck_on(PyThreadState *thread)
 {
-    PyThreadState *thread = PyThreadState_Get();
     PyObject *error = thread->async_exc;
     if (!error)
         return 0;
@@ -229,6 +229,12 @@ struck(void)
     PyErr_SetNone(error);
     Py_DECREF(error);
     return -1;
+}
+
+static inline int
+struck(void)
+{
+    return struck_on(PyThreadState_Get());
 }
 
 static inline void
@@ -257,6 +263,15 @@ PyObject *park(Switching *self, PyObject *verb, PyObject *subject, PyObject *tim
 int wake(Switching *self, State *coroutine, PyObject *value);
 int interrupt(Switching *self, State *coroutine, PyObject *error);
 int check_thread(Switching *self, const char *what);
+int ask_greenlet(Switching *self, State *me, PyThreadState *thread);
+
+/* A greenlet that somebody has made inside of a coroutine is none of ours: the switch back would lead to the coroutine's
+   own, in the midst of whatever has started the stranger. */
+static inline int
+check_greenlet(Switching *self, State *me, PyThreadState *thread)
+{
+    return me->first_chunk && me->first_chunk == thread->datastack_chunk ? 0 : ask_greenlet(self, me, thread);
+}
 
 /* On the way of every wait: where the scheduler of this thread is `self`, there is nothing to ask. */
 static inline int

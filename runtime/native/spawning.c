@@ -394,6 +394,8 @@ spawn(Switching *self, PyObject *fn, PyObject *args, PyObject *kwargs, PyObject 
         return NULL;
     State *spawner = self->running;
     if (spawner) {
+        if (check_greenlet(self, spawner, PyThreadState_Get()) < 0)
+            return NULL;
         PyObject *done = checkpoint(self, NULL);
         if (!done)
             return NULL;

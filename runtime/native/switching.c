@@ -195,6 +195,23 @@ make_ready(Switching *self, State *coroutine)
     return 0;
 }
 
+/* The frames of a greenlet lie in chunks of its own, and the first is there until its end: who stands in that is known
+   at once, without a call of greenlet's. */
+int
+ask_greenlet(Switching *self, State *me, PyThreadState *thread)
+{
+    PyObject *here = (PyObject *)PyGreenlet_GetCurrent();
+    Py_XDECREF(here); /* it runs: that holds it */
+    if (here != me->greenlet) {
+        PyObject *never = PyObject_CallMethod((PyObject *)self, "refuse_the_stranger", NULL); /* it has the words */
+        Py_XDECREF(never);
+        return -1;
+    }
+    if (thread->datastack_chunk && !thread->datastack_chunk->previous)
+        me->first_chunk = thread->datastack_chunk;
+    return 0;
+}
+
 PyObject *
 park(Switching *self, PyObject *verb, PyObject *subject, PyObject *timeout_s)
 {
@@ -205,13 +222,14 @@ park(Switching *self, PyObject *verb, PyObject *subject, PyObject *timeout_s)
         PyErr_SetString(of.NotRunning, "only a coroutine can wait: call this inside coloop.run(main) or go(...)");
         return NULL;
     }
-    if (safe_point(self, me) < 0)
+    PyThreadState *thread = PyThreadState_Get();
+    if (check_greenlet(self, me, thread) < 0 || safe_point(self, me) < 0)
         return NULL;
     Py_INCREF(me);
     Timer *timer = NULL;
     char left = 0;
     set_exposed(self, NULL);
-    int done = struck();
+    int done = struck_on(thread);
     if (done == 0) {
         double now = perf_counter();
         if (timeout_s != Py_None) {
@@ -356,12 +374,13 @@ yield_now(Switching *self, PyObject *_)
         PyErr_SetString(of.NotRunning, "only a coroutine can yield: call this inside coloop.run(main) or go(...)");
         return NULL;
     }
-    if (safe_point(self, me) < 0)
+    PyThreadState *thread = PyThreadState_Get();
+    if (check_greenlet(self, me, thread) < 0 || safe_point(self, me) < 0)
         return NULL;
     Py_INCREF(me);
     char left = 0;
     set_exposed(self, NULL);
-    int done = struck();
+    int done = struck_on(thread);
     if (done == 0 && (done = ring_push(&self->ready, me)) == 0) {
         done = leave(self, perf_counter(), NULL, &left);
         if (done < 0 && !left)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from greenlet import greenlet
+from greenlet import getcurrent, greenlet
 
 import coloop
 from coloop import (
@@ -19,6 +19,7 @@ from coloop import (
     Coroutine,
     Event,
     Group,
+    NotRunning,
     Timeout,
     current,
     current_scheduler,
@@ -744,6 +745,54 @@ def test_a_finalizer_that_runs_when_its_coroutine_has_ended_can_only_have_anothe
 
     run(main)
     assert log == ["started later"]
+
+
+YIELDS = (
+    [yield_now, lambda: sleep(0)] if coloop.FORM == "native" else []
+)  # the pure form would pay for asking
+
+
+@pytest.mark.coroutine
+@pytest.mark.parametrize("depth", [1, 100])
+@pytest.mark.parametrize(
+    "wait", [suspend, lambda: sleep(1), lambda: Channel[int]().receive(), lambda: go(int), *YIELDS]
+)
+def test_a_greenlet_that_is_not_the_scheduler_s_can_neither_wait_nor_start_a_coroutine(
+    wait: Callable[[], object], depth: int
+) -> None:
+    """Who waits would be continued where it was switched to; however deep, and also in C alone."""
+
+    def dive(depth: int) -> str:
+        if depth:
+            return dive(depth - 1)
+        yield_now()
+        with pytest.raises(
+            NotRunning, match=r"^this greenlet is none of the scheduler's: start what waits with go"
+        ):
+            greenlet(wait).switch()
+        with pytest.raises(NotRunning, match=r"^this greenlet is none of the scheduler's"):
+            greenlet(lambda: wait()).switch()
+        go(yield_now).join()
+        return "whole"
+
+    assert dive(depth) == go(dive, depth).result() == "whole"
+
+
+@pytest.mark.coroutine
+def test_such_a_greenlet_may_wake_others_and_is_continued_by_who_has_made_it() -> None:
+    waiting = go(suspend)
+
+    def count() -> None:
+        getcurrent().parent.switch(1)
+        waiting.resume("woken")
+        getcurrent().parent.switch(2)
+
+    counting, numbers = greenlet(count), []
+    for _ in range(2):
+        numbers.append(counting.switch())
+        yield_now()
+    assert numbers == [1, 2]
+    assert waiting.result() == "woken"
 
 
 @pytest.mark.coroutine
