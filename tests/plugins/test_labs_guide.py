@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -289,6 +290,22 @@ def test_a_lab_may_hold_the_loop_and_the_user_may_not(attended: Shell, line: str
     do(attended, line)
     assert attended.evaluate("borne_s") is None
     assert attended.bridge.hog_patience_s == 0.0
+
+
+def test_a_step_may_begin_while_somebody_of_the_lab_holds_the_loop(
+    attended: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge, borne_s = attended.bridge, []
+    call = bridge.call
+
+    def noting(*args: Any, **options: Any) -> Any:
+        borne_s.append(bridge.hog_patience_s)
+        return call(*args, **options)
+
+    monkeypatch.setattr(bridge, "call", noting)
+    do(attended, "labs open hogging")
+    assert len(borne_s) >= 4
+    assert set(borne_s) == {None}
 
 
 def test_a_hog_does_not_hide_what_went_wrong_in_a_step(attended: Shell) -> None:

@@ -72,7 +72,8 @@ class Belongings:
         scheduler, sockets = shell.scheduler, set(shell.scheduler.sockets)
         # What the lab itself has bound is not held here: it must be able to let go of that.
         names = {name: value for name, value in shell.names.items() if name not in self._names}
-        marked = shell.bridge.call(_mark)
+        with patience_without_end(shell):
+            marked = shell.bridge.call(_mark)
         try:
             with patience_without_end(shell):
                 yield
