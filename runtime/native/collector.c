@@ -47,6 +47,34 @@ native_collection_ends(PyObject *_, PyObject *const *args, Py_ssize_t count)
     Py_RETURN_NONE;
 }
 
+/* Others may have come meanwhile, or somebody has emptied the list. */
+static int
+be_first_and_last(PyObject *callbacks, PyObject *first, PyObject *last)
+{
+    Py_ssize_t count = PyList_GET_SIZE(callbacks);
+    if (count && PyList_GET_ITEM(callbacks, 0) == first && PyList_GET_ITEM(callbacks, count - 1) == last)
+        return 0;
+    for (Py_ssize_t i = count; i-- > 0;)
+        if (PyList_GET_ITEM(callbacks, i) == first || PyList_GET_ITEM(callbacks, i) == last)
+            if (PyList_SetSlice(callbacks, i, i + 1, NULL) < 0)
+                return -1;
+    return PyList_Insert(callbacks, 0, first) < 0 ? -1 : PyList_Append(callbacks, last);
+}
+
+/* Each interpreter has a list of its own. */
+static PyObject *
+list_of_callbacks(void)
+{
+    PyObject *gc = PyImport_ImportModule("gc");
+    PyObject *callbacks = gc ? PyObject_GetAttrString(gc, "callbacks") : NULL;
+    Py_XDECREF(gc);
+    if (callbacks && !PyList_Check(callbacks)) {
+        PyErr_SetString(PyExc_TypeError, "gc.callbacks is no list any more");
+        Py_CLEAR(callbacks);
+    }
+    return callbacks;
+}
+
 int
 hear_of_collections(void)
 {
@@ -54,24 +82,13 @@ hear_of_collections(void)
                                  METH_FASTCALL, NULL};
     static PyMethodDef ends = {"collection_ends", (PyCFunction)(void (*)(void))native_collection_ends,
                                METH_FASTCALL, NULL};
-    static PyObject *callbacks, *first, *final;
-    if (!callbacks) {
-        PyObject *gc = PyImport_ImportModule("gc");
-        first = PyCFunction_New(&begins, NULL);
-        final = PyCFunction_New(&ends, NULL);
-        callbacks = gc && first && final ? PyObject_GetAttrString(gc, "callbacks") : NULL;
-        Py_XDECREF(gc);
-        if (!callbacks)
-            return -1;
-    }
-    Py_ssize_t count = PyList_GET_SIZE(callbacks);
-    if (count && PyList_GET_ITEM(callbacks, 0) == first && PyList_GET_ITEM(callbacks, count - 1) == final)
-        return 0;
-    for (Py_ssize_t i = count; i-- > 0;) /* others have come meanwhile, or somebody has emptied the list */
-        if (PyList_GET_ITEM(callbacks, i) == first || PyList_GET_ITEM(callbacks, i) == final)
-            if (PyList_SetSlice(callbacks, i, i + 1, NULL) < 0)
-                return -1;
-    return PyList_Insert(callbacks, 0, first) < 0 ? -1 : PyList_Append(callbacks, final);
+    static PyObject *first, *last;
+    if ((!first && !(first = PyCFunction_New(&begins, NULL))) || (!last && !(last = PyCFunction_New(&ends, NULL))))
+        return -1;
+    PyObject *callbacks = list_of_callbacks();
+    int done = callbacks ? be_first_and_last(callbacks, first, last) : -1;
+    Py_XDECREF(callbacks);
+    return done;
 }
 
 /* A collection was heard to begin. That it is over was not heard if somebody has emptied the list meanwhile. */
