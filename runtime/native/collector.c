@@ -61,20 +61,6 @@ be_first_and_last(PyObject *callbacks, PyObject *first, PyObject *last)
     return PyList_Insert(callbacks, 0, first) < 0 ? -1 : PyList_Append(callbacks, last);
 }
 
-/* Each interpreter has a list of its own. */
-static PyObject *
-list_of_callbacks(void)
-{
-    PyObject *gc = PyImport_ImportModule("gc");
-    PyObject *callbacks = gc ? PyObject_GetAttrString(gc, "callbacks") : NULL;
-    Py_XDECREF(gc);
-    if (callbacks && !PyList_Check(callbacks)) {
-        PyErr_SetString(PyExc_TypeError, "gc.callbacks is no list any more");
-        Py_CLEAR(callbacks);
-    }
-    return callbacks;
-}
-
 int
 hear_of_collections(void)
 {
@@ -85,10 +71,9 @@ hear_of_collections(void)
     static PyObject *first, *last;
     if ((!first && !(first = PyCFunction_New(&begins, NULL))) || (!last && !(last = PyCFunction_New(&ends, NULL))))
         return -1;
-    PyObject *callbacks = list_of_callbacks();
-    int done = callbacks ? be_first_and_last(callbacks, first, last) : -1;
-    Py_XDECREF(callbacks);
-    return done;
+    /* Each interpreter has a list of its own. It is taken from there, because each limit asks: an import would leave
+       dicts in the interpreter's free list, and on the account of whoever sets one. */
+    return be_first_and_last(PyThreadState_Get()->interp->gc.callbacks, first, last);
 }
 
 /* A collection was heard to begin. That it is over was not heard if somebody has emptied the list meanwhile. */
