@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import coloop
 from coshell.console import Capture
 from coshell.shell import Result, Shell
 from coshell_plugins import labs
@@ -244,7 +245,14 @@ def does_not_accept():
 """
 
 
-@pytest.mark.parametrize("name", ["coroutine-end", "one-loop", "starved"])
+in_a_used_process = pytest.mark.skipif(
+    coloop.FORM == "pure", reason="without the native core its figures need a process of their own"
+)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param("coroutine-end", marks=in_a_used_process), "one-loop", "starved"]
+)
 def test_coroutines_of_the_user_break_no_claim(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
