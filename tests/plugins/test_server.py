@@ -1,5 +1,6 @@
 """Servers are started, looked at, given another handler while they run, and stopped."""
 
+import errno
 import json
 import os
 import socket
@@ -12,7 +13,7 @@ from coshell.completion import World, candidates
 from coshell.console import Capture
 from coshell.shell import Shell
 from tests.patience import PATIENCE_S
-from tests.plugins.at_the_prompt import do, error
+from tests.plugins.at_the_prompt import do, error, refused
 
 SHOUT = "def shout(conn):\n    while data := conn.recv():\n        conn.sendall(data.upper())\n"
 HELLO = "def shout(conn):\n    conn.sendall(b'hello')\n"
@@ -115,12 +116,7 @@ def test_the_listener_is_on_the_servers_own_account(shell: Shell) -> None:
     ],
 )
 def test_misuse_is_one_line_and_starts_nothing(shell: Shell, line: str, why: str) -> None:
-    result = shell.execute(line)
-    assert not result.ok
-    assert why in (result.error or "")
-    assert "\n" not in (result.error or "")
-    assert "plugin" not in (result.error or "")
-    assert shell.snapshot().sockets == ()
+    refused(shell, line, why)
 
 
 def test_a_name_is_used_once_at_a_time(shell: Shell) -> None:
@@ -459,6 +455,30 @@ def test_a_change_that_cannot_be_is_refused_in_one_line_and_changes_nothing(
     assert why in said
     assert "plugin" not in said
     assert shell.evaluate("(web.settings, web.callbacks, web.handler)") == before
+
+
+def test_a_handler_that_cannot_be_hashed_is_a_handler(shell: Shell) -> None:
+    do(
+        shell,
+        "class Shouter:\n    __hash__ = None\n    def __call__(self, conn): conn.sendall(b'hi')",
+        "server start web :0 {Shouter()}",
+    )
+    assert shell.evaluate("connect(web.address).recv()") == b"hi"
+
+
+def test_a_restart_without_a_descriptor_left_is_refused_and_the_server_goes_on(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    do(shell, "server start web :0 shout")
+    monkeypatch.setattr(os, "dup", refuse)
+    said = error(shell, "server restart web")
+    assert "too many open files" in said
+    assert "plugin" not in said
+    monkeypatch.undo()
+    assert do(shell, "server status web").value.state == "accepting"
 
 
 def test_callbacks_of_the_server_itself_go_with_a_handler(shell: Shell) -> None:

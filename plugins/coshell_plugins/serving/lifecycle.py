@@ -117,6 +117,9 @@ class Lifecycle(ABC):
         """Listen where that one does, by the same socket.
 
         Who connects meanwhile waits; and a socket that was handed over to this process cannot be opened again.
+
+        Raises:
+            OSError: no descriptor is left.
         """
         self.asked = other.asked
         listener = other.listener

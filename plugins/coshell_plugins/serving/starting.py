@@ -46,7 +46,8 @@ def start(
         return rerun(living.known(shell, name), recipe, address, workers, rules)
     if not is_name(name):
         raise CommandError(f"a server's name must be a Python name, and {name!r} is none")
-    if name in {recipe.handler, *recipe.callbacks.values()}:
+    expressions = [one for one in (recipe.handler, *recipe.callbacks.values()) if isinstance(one, str)]
+    if name in expressions:
         raise CommandError(
             f"{name} is what it serves: the server needs another name, or a reload finds the server"
         )
@@ -104,7 +105,8 @@ def begin_again(old: Lifecycle, stop: Callable[[], object]) -> Lifecycle:
     new = old.again()
     new.recipe.offer(old.shell)
     new.recipe.context()
-    new.take_place_of(old)
+    with in_one_line():
+        new.take_place_of(old)
     try:
         stop()
         return begin(new)
