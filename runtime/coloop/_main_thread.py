@@ -31,7 +31,8 @@ class _Taken:
 def signals_for(scheduler: Scheduler) -> Iterator[None]:
     """Until the end of the block signals wake `scheduler`, and Ctrl-C is for its main coroutine.
 
-    On any other thread than the main one, and in a guest interpreter, nothing is taken over. A handler of SIGINT that is not Python's own stays.
+    On any other thread than the main one, and in a guest interpreter, nothing is taken over. A handler of SIGINT that
+    is not Python's own stays.
 
     Raises:
         OSError: no descriptor is left.

@@ -331,8 +331,8 @@ class Server(Accepting):
             data: whatever the postman can carry; to itself anything.
 
         Raises:
-            ValueError: that is no number of a worker, or this one is alone. A worker that is not there is told of in the
-                log of its master, which alone knows.
+            ValueError: that is no number of a worker, or this one is alone. Whether there is one of that number only its
+                master knows, and tells in its log.
         """
         if type(to) is not int or to < 0:
             raise ValueError(f"to must be the number of a worker, not {to!r}")

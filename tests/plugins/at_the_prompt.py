@@ -29,6 +29,14 @@ def error(shell: Shell, line: str) -> str:
     return str(result.error)
 
 
+def refused(shell: Shell, line: str, why: str) -> None:
+    """A line fails for this reason, which is the user's and not a plugin's, and has opened nothing."""
+    said = error(shell, line)
+    assert why in said
+    assert "plugin" not in said
+    assert shell.snapshot().sockets == ()
+
+
 def until(get: Callable[[], T], what: str = "it") -> T:
     """What `get` gives, as soon as that is something; the shell and its workers go on meanwhile."""
     deadline = time.monotonic() + PATIENCE_S
