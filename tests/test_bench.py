@@ -53,6 +53,7 @@ from bench.requests import cpu_s, request_load
 from bench.rounds import Finding, Result, Table
 from bench.sample import Turns, delays, sum_below
 from coshell_plugins.http import Request, http
+from tests.ports import free_port
 from tests.thorough import sample
 
 ANYWHERE = Cores(None, None)
@@ -521,10 +522,8 @@ def test_it_is_told_how_long_others_held_the_load_generator_up() -> None:
 
 @needs_c
 def test_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     with pytest.raises(Failed, match="Connection refused"):
-        load(ANYWHERE, "closed", port, connections=1, size_bytes=16, seconds=1)
+        load(ANYWHERE, "closed", free_port(), connections=1, size_bytes=16, seconds=1)
 
 
 @needs_c

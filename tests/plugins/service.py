@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PATHS = os.pathsep.join(str(ROOT / root) for root in (".", "runtime", "plugins"))
@@ -21,8 +22,7 @@ class Service:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "web.cosh"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.folder = folder
         self.process: subprocess.Popen[str] | None = None
 

@@ -15,6 +15,7 @@ import pytest
 from coshell_plugins.labs import all_labs
 from tests.patience import PATIENCE_S
 from tests.plugins.labs_in_processes import PATHS, ROOT
+from tests.ports import free_port
 
 PAGE = (ROOT / "docs" / "labs.md").read_text(encoding="utf-8")
 PAST_WHERE_IT_DIED = 16_224 + 4_000
@@ -54,12 +55,6 @@ def start() -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def connected(port: int, server: subprocess.Popen[str]) -> socket.socket:

@@ -10,6 +10,7 @@ import coloop
 from coloop._connect import connect
 from coloop._listener import listen
 from coloop.testing import MockClock
+from tests import ports
 
 from .conftest import open_descriptors
 
@@ -18,9 +19,7 @@ pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("backend")]
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    return ports.free_port()
 
 
 @pytest.fixture

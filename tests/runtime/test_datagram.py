@@ -19,6 +19,7 @@ from coloop._connect import connect
 from coloop._datagram import DatagramSocket, bind
 from coloop._kernel import holder_of
 from coloop.testing import MockClock, wait_until_idle
+from tests.ports import free_port
 
 from .conftest import open_descriptors
 
@@ -192,7 +193,7 @@ def test_an_address_may_be_given_in_any_form() -> None:
 
 @linux_only
 def test_a_refusal_is_told_to_who_waits_and_the_socket_lives_on(fails: Any) -> None:
-    with bind(":0") as server:
+    with bind(f":{free_port()}") as server:
         address = server.address
         client = connect(address)
     reader = fails(client.recv)
@@ -211,7 +212,7 @@ def test_a_refusal_is_told_to_who_waits_and_the_socket_lives_on(fails: Any) -> N
 
 @linux_only
 def test_a_refusal_is_told_to_who_sends_next_whose_message_is_not_sent() -> None:
-    with bind(":0") as server:
+    with bind(f":{free_port()}") as server:
         address = server.address
         client = connect(address)
     client.send(b"lost")

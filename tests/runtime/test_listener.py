@@ -15,6 +15,7 @@ from coloop._connect import connect
 from coloop._kernel import holder_of
 from coloop._listener import Listener, listen
 from coloop._wire import closed_socket
+from tests.ports import free_port
 
 from .conftest import open_descriptors
 
@@ -211,8 +212,7 @@ def test_a_port_in_use_is_refused_with_its_holder() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who")
 def test_a_port_that_another_process_holds_is_refused_with_its_name(start_peer: Callable[..., Any]) -> None:
-    with listen(":0") as listener:
-        port = listener.address.port
+    port = free_port()
     peer = start_peer("nc", "-l", "127.0.0.1", port)
     while holder_of(Address("127.0.0.1", port)) is None:
         coloop.yield_now()
@@ -221,8 +221,8 @@ def test_a_port_that_another_process_holds_is_refused_with_its_name(start_peer: 
 
 def test_a_restart_works_at_once() -> None:
     """The connections of the one before are in TIME_WAIT."""
-    with listen(":0") as listener:
-        address = listener.address
+    address = f":{free_port()}"
+    with listen(address) as listener:
         client = connect(address)
         listener.accept().close()
         assert client.recv() == b""

@@ -23,6 +23,7 @@ from coloop._listener import Listener, listen
 from coloop._server import serve
 from coloop._socket import Socket
 from coloop.testing import MockClock, wait_until_idle
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("backend")]
 
@@ -280,13 +281,11 @@ def test_a_connection_that_was_closed_under_its_handler_ends_quietly() -> None:
 def test_the_end_of_something_else_is_a_failure(observer: Any, kind: str) -> None:
     channel: coloop.Channel[int] = coloop.Channel()
     channel.close()
-    with listen(":0") as closed:
-        nobody = closed.address
 
     def handler(conn: Socket) -> None:
         if kind == "channel":
             channel.receive()
-        connect(nobody)
+        connect(("127.0.0.1", free_port()))
 
     with serve(":0", handler) as server, connect(server.address) as client:
         assert client.recv() == b""
