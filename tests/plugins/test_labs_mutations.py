@@ -75,7 +75,7 @@ CURES = [
 # The same, where nothing else ever runs without the cure, so that only the end of the time ends it.
 CURES_OF_SPINNING = [
     ("bug-chain", "YoungPoller(forgets=False)", "YoungPoller(forgets=True)"),
-    ("recv-buffer", "import echo_until_end, kept", "import echo_for_ever as echo_until_end, kept"),
+    ("recv-buffer", " echo_until_end, kept", " echo_for_ever as echo_until_end, kept"),
 ]
 
 # What is wrong in each lab, and the same put right.
