@@ -5,6 +5,17 @@ import signal
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples every time, and as long as they take: on a busy machine any may be beyond a deadline.
+settings.register_profile(
+    "deterministic",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("deterministic")
 
 
 def pytest_configure() -> None:

@@ -456,7 +456,7 @@ STEPS = st.lists(
 )
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     capacity=st.integers(0, 3),
     steps=STEPS,
@@ -515,7 +515,7 @@ def test_it_does_what_the_model_does(
     assert outcomes == model.outcomes
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), capacity=st.integers(0, 3))
 def test_in_a_crowd_that_comes_and_goes_every_value_is_sent_or_not_and_received_once(
     seed: int, capacity: int

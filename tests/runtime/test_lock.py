@@ -481,7 +481,7 @@ STEPS = st.lists(
 )
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=150)
+@settings(max_examples=150)
 @given(steps=STEPS, seed=st.one_of(st.none(), st.integers(0, 5)), kind=st.sampled_from([Lock, RLock]))
 def test_it_does_what_a_line_does(steps: list[tuple[str, int]], seed: int | None, kind: Kind) -> None:
     """The model is a line of those who came, the first of whom holds the lock."""
@@ -515,7 +515,7 @@ def test_it_does_what_a_line_does(steps: list[tuple[str, int]], seed: int | None
     run(main, seed=seed, clock=MockClock())
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000))
 def test_in_a_crowd_that_comes_and_goes_one_is_inside_and_it_is_free_in_the_end(seed: int) -> None:
     dice = random.Random(seed)

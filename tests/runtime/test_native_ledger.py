@@ -719,7 +719,7 @@ def test_large_and_small_blocks_and_all_ways_to_ask_for_them() -> None:
 ACTIONS = ["bytes", "list", "dict", "cycle", "hand over", "free a stranger's", "grow a stranger's", "error"]
 
 
-@settings(max_examples=200 if EVERY_ONE else 10, deadline=None)
+@settings(max_examples=200 if EVERY_ONE else 10)
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(ACTIONS), st.integers(0, 3000)), max_size=40))
 def test_all_accounts_together_are_the_total_whatever_is_done(steps: list[tuple[int, str, int]]) -> None:
     def main() -> None:

@@ -554,7 +554,7 @@ STEPS = st.lists(
 ERRORS = {Closed: "closed", QueueEmpty: "empty", QueueFull: "full", Cancelled: "cancelled"}
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     maxsize=st.integers(0, 3),
     steps=STEPS,
@@ -612,7 +612,7 @@ def test_it_does_what_the_model_does(
     assert outcomes == model.outcomes
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), maxsize=st.integers(0, 3))
 def test_in_a_crowd_that_comes_and_goes_every_item_is_put_or_not_and_got_once(
     seed: int, maxsize: int

@@ -262,7 +262,7 @@ STEPS = st.lists(
 )
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=150)
+@settings(max_examples=150)
 @given(steps=STEPS, permits=st.integers(0, 3), seed=st.one_of(st.none(), st.integers(0, 5)))
 def test_it_does_what_a_number_and_a_line_do(
     steps: list[tuple[str, int]], permits: int, seed: int | None
@@ -301,7 +301,7 @@ def test_it_does_what_a_number_and_a_line_do(
     run(main, seed=seed, clock=MockClock())
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), permits=st.integers(1, 3))
 def test_in_a_crowd_that_comes_and_goes_no_permit_is_lost(seed: int, permits: int) -> None:
     dice = random.Random(seed)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coloop._form import native
@@ -202,7 +202,6 @@ def test_its_repr_tells_when_and_whether_it_is_over(make: Make) -> None:
 
 
 @both_forms
-@settings(derandomize=True, deadline=None, database=None)
 @given(
     st.lists(
         st.one_of(
