@@ -16,11 +16,12 @@ NEVER_GIVEN_OUT: Final = range(20_000, 32_768)
 def free_port() -> int:
     """A port of 127.0.0.1 that is free. By chance, because several suites may run at a time."""
     for port in random.sample(NEVER_GIVEN_OUT, 100):
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-        else:
-            return port
+        with socket.socket() as probe:  # as it is: `create_server` would also take one that is in TIME_WAIT
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
     raise AssertionError("of 100 ports none is free")

@@ -8,6 +8,7 @@ import pytest
 
 from coloop import Scheduler, _asking, current_scheduler, run, to_thread
 from coloop._asking import answered
+from tests.patience import PATIENCE_S
 
 coroutine = pytest.mark.coroutine
 
@@ -21,7 +22,8 @@ def on_a_thread(call: Callable[[], Any]) -> Any:
 
 
 @coroutine
-def test_it_is_answered_on_the_scheduler_s_own_thread() -> None:
+def test_it_is_answered_on_the_scheduler_s_own_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_asking, "STALE_QUESTION_S", PATIENCE_S)
     assert to_thread(answered, current_scheduler(), threading.get_ident) == threading.get_ident()
 
 
@@ -50,7 +52,8 @@ def test_a_question_that_fails_has_no_answer_and_is_reported(
     def fail() -> None:
         raise ValueError("spoilt")
 
-    monkeypatch.setattr(_asking, "PATIENCE_S", 10)
+    monkeypatch.setattr(_asking, "PATIENCE_S", PATIENCE_S)
+    monkeypatch.setattr(_asking, "STALE_QUESTION_S", PATIENCE_S)
     assert to_thread(answered, current_scheduler(), fail) is None
     assert [failure.message for failure in observer.failures] == ["spoilt"]
     observer.failures.clear()

@@ -444,7 +444,7 @@ def test_port_0_becomes_a_real_one_on_this_machine_only() -> None:
 
 @linux_only
 def test_a_port_in_use_is_refused_with_its_holder() -> None:
-    with bind(":0") as sock:
+    with bind(f":{free_port()}") as sock:  # whose number nobody has for TCP either
         before = open_descriptors()
         with pytest.raises(OSError, match=f"^port {sock.address.port} is in use by this process$") as caught:
             bind(sock.address)
@@ -561,8 +561,7 @@ def test_a_real_client_is_echoed(start_peer: Start) -> None:
 
 
 def test_we_are_a_client_of_a_real_server(start_peer: Start) -> None:
-    with bind(":0") as free:
-        address = free.address
+    address = Address("127.0.0.1", free_port(), datagram=True)
     start_peer("socat", f"UDP-LISTEN:{address.port},bind=127.0.0.1", "EXEC:cat")
     while holder_of(address) is None:
         coloop.yield_now()

@@ -10,6 +10,7 @@ from coloop._listener import listen
 from coloop._server import serve
 from coloop._socket import Socket
 from coloop.testing import socket_pair
+from tests.patience import PATIENCE_S
 
 pytestmark = [
     pytest.mark.coroutine,
@@ -23,7 +24,7 @@ def in_a_child(call: Callable[[], object]) -> str:
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        signal.alarm(10)  # one that waits for ever would outlive the test
+        signal.alarm(int(PATIENCE_S))  # one that waits for ever would outlive the test
         try:
             said = str(call())
         except BaseException as error:

@@ -11,6 +11,7 @@ from coloop._connect import connect
 from coloop._inherited import adopt
 from coloop._listener import listen
 from coloop._server import serve
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("backend")]
 
@@ -23,7 +24,7 @@ def listening(family: int = socket.AF_INET, name: object = ("127.0.0.1", 0)) -> 
 
 
 def test_a_socket_that_listens_is_taken_over_by_its_number() -> None:
-    raw = listening()
+    raw = socket.create_server(("127.0.0.1", free_port()))
     address = raw.getsockname()
     with listen(f"fd:{raw.detach()}") as listener:
         assert (listener.address.host, listener.address.port) == address

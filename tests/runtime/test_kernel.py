@@ -18,6 +18,7 @@ from coloop._kernel import (
     unread_bytes,
     unsent_bytes,
 )
+from tests.ports import free_port
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 
@@ -119,7 +120,7 @@ def test_a_reason_ends_a_sentence() -> None:
 
 @linux_only
 def test_the_holder_of_a_port_is_found() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
         address = Address(*listener.getsockname())
         assert holder_of(address) == "this process"
         assert holder_of(Address(*listener.getsockname(), datagram=True)) is None

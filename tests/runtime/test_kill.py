@@ -18,6 +18,7 @@ from coloop import (
     Group,
     Killed,
     Timeout,
+    _kill,
     current,
     current_scheduler,
     defer,
@@ -29,6 +30,7 @@ from coloop import (
     to_thread,
     yield_now,
 )
+from tests.patience import PATIENCE_S
 
 SHORT_S = 0.3  # a kill in vain takes as long; a busy machine needs more than a tenth to tell of it
 
@@ -39,7 +41,9 @@ def spin() -> None:
 
 
 def killed_from_a_thread(coroutine: Coroutine, grace_s: float = SHORT_S) -> str:
-    verdict: str = to_thread(current_scheduler().kill, coroutine, grace_s)
+    with pytest.MonkeyPatch.context() as patient:  # here the root comes to its verdict, however late
+        patient.setattr(_kill, "LEAST_VERDICT_S", PATIENCE_S)
+        verdict: str = to_thread(current_scheduler().kill, coroutine, grace_s)
     return verdict
 
 

@@ -73,7 +73,7 @@ def test_who_gave_up_once_can_accept_again() -> None:
 
 
 def test_who_calls_and_is_never_accepted_hears_of_it_when_the_listener_is_closed() -> None:
-    listener = listen(":0")
+    listener = listen(f":{free_port()}")
     with connect(listener.address) as caller:
         listener.close()
         with pytest.raises(ConnectionResetError):

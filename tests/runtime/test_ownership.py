@@ -1,5 +1,6 @@
 """An event or a wait group may be made before any scheduler runs; foreign threads are refused, waiters or not."""
 
+import re
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -93,8 +94,20 @@ def test_one_that_nobody_uses_any_more_may_be_set_from_anywhere() -> None:
 
 def test_a_thread_without_a_scheduler_may_not_take_what_another_one_runs() -> None:
     """It was made on a third thread, which is gone: nobody waits yet, but somebody may at any moment."""
+    begin, errors = threading.Event(), list[str]()
+
+    def elsewhere() -> None:
+        begin.wait()
+        try:
+            event.set()
+        except coloop.WrongThread as error:
+            errors.append(str(error))
+
+    foreign = threading.Thread(target=elsewhere)
+    foreign.start()  # before the third: one that begins when that is gone may be given its number
     event = in_a_thread(Event)
-    run(lambda: refused_elsewhere(event.set, its_own=False))
+    run(to_thread, lambda: (begin.set(), foreign.join()))
+    assert re.search(FOREIGN, errors[0])
     assert not event.is_set()
 
 

@@ -22,6 +22,7 @@ from coloop import (
     suspend,
 )
 from coloop.testing import MockClock, socket_pair, wait_until_idle
+from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("mock_clock")]
 
@@ -128,7 +129,8 @@ def test_it_holds_nothing_of_what_it_shows() -> None:
     assert len(picture.channels) == 1
 
 
-def test_another_thread_gets_the_whole_picture() -> None:
+def test_another_thread_gets_the_whole_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_asking, "STALE_QUESTION_S", PATIENCE_S)
     scheduler, waiting = current_scheduler(), go(suspend)
     picture = coloop.to_thread(scheduler.snapshot)
     assert picture.responsive
@@ -143,7 +145,8 @@ def test_another_thread_gets_a_light_picture_if_the_whole_one_fails(
         raise ValueError("spoilt")
 
     monkeypatch.setattr(_snapshot, "take", take)
-    monkeypatch.setattr(_asking, "PATIENCE_S", 10)
+    monkeypatch.setattr(_asking, "PATIENCE_S", PATIENCE_S)
+    monkeypatch.setattr(_asking, "STALE_QUESTION_S", PATIENCE_S)
     asking = go(coloop.to_thread, current_scheduler().snapshot)
     asking.join(5)
     assert asking.ended

@@ -25,6 +25,7 @@ from coloop._server import serve
 from coloop._socket import RECV_BYTES, Socket
 from coloop.testing import MockClock, wait_until_idle
 from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.coroutine, pytest.mark.usefixtures("backend")]
 
@@ -1459,8 +1460,7 @@ def test_other_servers_are_understood(
 def connect_to_server(program: str, pem: dict[str, Path], context: ssl.SSLContext, start_peer: Any) -> Socket:
     """A port that was free a moment ago may be another's by now: then the server ends, and gets a new one."""
     while True:
-        with listen(":0") as free:
-            port = free.address.port
+        port = free_port()
         server = start_server(program, port, pem, start_peer)
         while server.poll() is None:
             with suppress(ConnectionRefusedError):
