@@ -181,5 +181,6 @@ def asked(shell: Shell, question: Callable[[], T]) -> T | None:
             answered.set()
 
     scheduler.call_soon_threadsafe(answer)
-    answered.wait(ANSWER_PATIENCE_S)
+    while not answered.wait(ANSWER_PATIENCE_S) and shell.bridge.running and shell.bridge.hog() is None:
+        pass  # nobody holds it: the machine is slow, and the answer will come
     return answers[0] if answers else None

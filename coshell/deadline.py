@@ -45,7 +45,11 @@ class Deadline:
         self.expired = False
 
     def __enter__(self) -> Self:
-        self._watcher.start()
+        try:
+            self._watcher.start()
+        except BaseException:  # its first push, if it came before this thread had its next turn
+            self._over.set()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -196,7 +196,10 @@ def _name_the_dead(born: dict[str, _Born]) -> None:
     nameless = {site for site, kept in born.items() if not kept.name}
     if not nameless:
         return
-    for scheduler in [one for one in list(memory.schedulers) if one.living or one.over]:
+    # Those who live first: one that is over, and not collected yet, may have had others at a place of that name.
+    for scheduler in sorted(memory.schedulers, key=lambda one: one.over):
+        if not (scheduler.living or scheduler.over):
+            continue
         for grave in _on_its_thread(scheduler, partial(_graves, scheduler)) or ():
             site = str(grave[4])
             if site in nameless:

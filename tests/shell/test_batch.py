@@ -284,14 +284,14 @@ def limit(batch, monkeypatch):
 @pytest.mark.parametrize(
     "text",
     [
-        "sleep(3600)\n",
-        "while True: pass\n",
-        "go:\n    while True: pass\nx = 1\n",
-        "try: sleep(3600)\nexcept BaseException: sleep(3600)\n",
-        "@wait False within 1h\n",
+        "limit.set(); sleep(3600)\n",
+        "if not limit.set():\n    while True: pass\n",
+        "go:\n    limit.set()\n    while True: pass\nx = 1\n",
+        "try: limit.set(); sleep(3600)\nexcept BaseException: sleep(3600)\n",
+        "@wait limit.set() within 1h\n",
     ],
 )
-def test_what_hangs_is_ended_in_time(batch, text):
+def test_what_hangs_is_ended_in_time(batch, limit, text):
     batch.write(a__cosh=text)
     assert batch.run("a.cosh", timeout_s=0.1) == 124
     assert batch.told[0] == "a.cosh:1: timed out after 100ms"

@@ -34,7 +34,15 @@ def test_what_does_not_end_in_time_is_told_first_and_interrupted_then():
 
 def test_what_waits_for_no_coroutine_hears_a_signal():
     reading, writing = os.pipe()
-    with pytest.raises(KeyboardInterrupt), Deadline(0.01, lambda: None, lambda: False, push_s=0.01):
+    begun, answers = threading.Event(), iter([False])
+
+    def interrupt():
+        """Nothing is waited for; asked again it says otherwise, because another signal would hit whatever comes next."""
+        wait_for(begun)
+        return next(answers, True)
+
+    with pytest.raises(KeyboardInterrupt), Deadline(0.01, lambda: None, interrupt, push_s=0.01):
+        begun.set()
         os.read(reading, 1)
     os.close(reading)
     os.close(writing)

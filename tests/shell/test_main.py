@@ -189,7 +189,7 @@ def test_a_reader_who_leaves_is_no_failure(here):
     command = f"{sys.executable} -m coshell | head -n 1"
     ended = subprocess.run(
         ["bash", "-c", f"{command}; echo ${{PIPESTATUS[0]}}"],
-        input="".join(f"print({n})\n" for n in range(3000)),
+        input="".join(f"print('{n:<100}')\n" for n in range(3000)),  # more than a pipe holds
         capture_output=True,
         cwd=here,
         env=environment(here),
@@ -197,7 +197,7 @@ def test_a_reader_who_leaves_is_no_failure(here):
         timeout=PATIENCE_S,
         check=False,
     )
-    assert ended.stdout == "0\n141\n"
+    assert ended.stdout == f"{0:<100}\n141\n"
     assert ended.stderr == ""
 
 

@@ -275,7 +275,7 @@ def test_line_ends_can_be_made_what_mail_servers_want(at_prompt: Session) -> Non
 
 
 def test_what_is_not_said_fails_in_one_line(at_prompt: Session) -> None:
-    at_prompt.type("echo :0 --as e")
+    at_prompt.type("set clock virtual\necho :0 --as e")
     assert at_prompt.refused("nc e --send ho --expect hi --timeout 50ms") == 'no "hi" within 50ms, got "ho"'
 
 

@@ -11,6 +11,7 @@ import coloop
 from coloop.testing import MockClock
 from coshell.console import Capture, StreamConsole
 from coshell.output import ALL_LINES_PER_S, LINES_PER_S, MAX_AUTHORS, MAX_LINE_CHARS, Output
+from tests.patience import wait_for
 
 
 @pytest.fixture
@@ -179,9 +180,16 @@ class Time:
         return self.now_s
 
 
+class Reticent(Output):
+    """It tells of held lines when it is closed, and no sooner: the second after which it would is a real one."""
+
+    def _tell_later(self, author):
+        pass
+
+
 @pytest.fixture
 def limited(screen):
-    made = Output(screen, limited=True, clock=Time())
+    made = Reticent(screen, limited=True, clock=Time())
     yield made
     made.close()
 
@@ -202,12 +210,22 @@ def test_in_the_next_second_there_is_room_again(limited, screen):
     assert screen.lines()[-1] == "[co#2 leaky] more"
 
 
-def test_held_lines_are_told_of_soon(limited, screen):
-    limited.install()
-    in_a_coroutine(printing, *range(LINES_PER_S + 5))
-    (author,) = limited._authors.values()
-    author.timer.join()
-    assert screen.lines()[-1] == "[co#2 leaky] ... 5 lines held back (more than 200 a second)"
+def test_held_lines_are_told_of_soon(screen):
+    told = threading.Event()
+
+    class Telling(Output):
+        def _tell_later(self, author):
+            super()._tell_later(author)
+            told.set()
+
+    output = Telling(screen, limited=True, clock=Time())
+    output.install()
+    try:
+        in_a_coroutine(printing, *range(LINES_PER_S + 5))
+        wait_for(told)
+        assert screen.lines()[-1] == "[co#2 leaky] ... 5 lines held back (more than 200 a second)"
+    finally:
+        output.close()
 
 
 def test_many_authors_have_a_limit_together(limited, screen):

@@ -370,7 +370,8 @@ def test_at_a_prompt_a_standstill_of_several_is_told_once(make_shell):
 def test_a_death_in_the_background_is_told_and_kept(shell):
     shell.execute("def fail():\n    1 / 0\n")
     shell.execute("x = go(fail, name='divider')")
-    shell.execute("sleep(0)")
+    while "died" not in shell.output.console.text:  # it is told in a turn of the root's, after this line's
+        time.sleep(0.001)
     (line,) = [line for line in shell.output.console.lines() if "died" in line]
     assert line.startswith("✗ co#2 divider died after ")
     assert line.endswith(": ZeroDivisionError: division by zero (traceback: err 2)")
@@ -423,14 +424,22 @@ def test_the_level_of_accounting_is_what_it_was_when_all_is_over(make_shell):
     assert coloop.memory.level() == before
 
 
+# In one call: one more that came in between would be among those of whom the next is drawn.
+_RACE = """\
+def race():
+    order = []
+    for one in [go(lambda i=i: (yield_now(), order.append(i))) for i in range(8)]:
+        one.join()
+    return order
+"""
+
+
 def test_seeds_decide_the_order(make_shell):
     orders = set()
     for seed in (1, 1, 2, 3, 4, 5):
         shell = make_shell(settings={"seed": seed})
-        shell.execute(
-            "order = []\nfor i in range(8):\n    x = go(lambda i=i: (yield_now(), order.append(i)))\n"
-        )
-        shell.execute("sleep(0.001)")
+        shell.execute(_RACE)
+        shell.execute("order = race()")
         orders.add(tuple(shell.names["order"]))
     assert 1 < len(orders) < 6
 

@@ -37,6 +37,7 @@ def failure(shell, line):
 def test_status_tells_how_things_are(typed):
     typed("x = go(sleep, 60)")
     typed("s = serve(('127.0.0.1', 0), lambda c: None)")
+    typed("coloop.testing.wait_until_idle()")
     lines = {line[:11].strip(): line[12:] for line in typed("status")}
     assert lines["scheduler"].startswith("running; lag ")
     assert lines["coroutines"] == "3: 0 ready, 3 waiting; 3 so far"

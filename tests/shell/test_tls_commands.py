@@ -168,7 +168,9 @@ def test_nc_speaks_with_openssl(
 ) -> None:
     address = openssl_server("-www", version)
     with session() as opened:
-        lines = opened.type(f'nc {address} --tls --ca {files.ca} --send "{HELLO}" --expect Protocol')
+        lines = opened.type(
+            f'nc {address} --tls --ca {files.ca} --send "{HELLO}" --expect Protocol --timeout 40s'
+        )
     assert lines[0].startswith(f". TLSv1.{version[-1]} ")
     assert "< HTTP/1.0 200 ok" in lines
 
