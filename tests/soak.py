@@ -4,8 +4,8 @@
     python tests/soak.py --coroutines 10000000 --connections 0      for a night
 
 The process has nothing else to do. It hosts a shell with a server, samples it as the bar does, and lets the
-same things happen three times: twice in part, so that every cache, ring and pool is filled, and then as often
-as was asked for. Before and after the last time it collects garbage and writes down what it holds, by every
+same things happen four times: twice in part, so that every cache, ring and pool is filled, and then twice as often
+as was asked for. Before, between and after these it collects garbage and writes down what it holds, by every
 count there is. What is printed is one JSON object; nothing is judged here.
 """
 
@@ -213,16 +213,14 @@ def main() -> None:
             for _ in range(2):
                 soak.happen(kind, warm_up)
                 soak.figures()
-            before = soak.figures()
-            begin_s = time.monotonic()
-            soak.happen(kind, count)
-            seconds = time.monotonic() - begin_s
-            after = soak.figures()
+            figures, begin_s = [soak.figures()], time.monotonic()
+            for _ in range(2):
+                soak.happen(kind, count)
+                figures.append(soak.figures())
             found[kind] = {
                 "count": count,
-                "seconds": seconds,
-                "before": asdict(before),
-                "after": asdict(after),
+                "seconds": time.monotonic() - begin_s,
+                **dict(zip(("before", "between", "after"), map(asdict, figures), strict=True)),
             }
     found["samples"] = soak.samples
     json.dump(found, sys.stdout)

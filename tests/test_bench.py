@@ -403,7 +403,7 @@ def test_a_server_of_which_each_sample_has_one_of_its_own_is_warm_before_it() ->
     assert measure.fresh
     assert measure.warm_up == Sizes(100, 1, measures.WARM_UP_S)
     told: list[str] = []
-    results = Table(measure, Sizes(100, 2, 0.05), ANYWHERE, told.append).run([UNCOUNTED])
+    results = Table(measure, Sizes(100, 2, 0.2), ANYWHERE, told.append).run([UNCOUNTED])
     assert [note for note in told if "disturbed" not in note] == []
     assert all(len(result.ours.values) == 2 for result in results)
 
@@ -529,7 +529,7 @@ def test_nobody_listens() -> None:
 @needs_c
 def test_an_echo_measure_gives_a_rate_for_each_contender() -> None:
     told: list[str] = []
-    at_work = Table(MEASURES["echo-100-64"], Sizes(100, 1, 0.05), ANYWHERE, told.append)
+    at_work = Table(MEASURES["echo-100-64"], Sizes(100, 1, 0.2), ANYWHERE, told.append)
     by_clock, by_cpu, *at_work_rows = at_work.run([OURS, "asyncio"])
     assert [note for note in told if "disturbed" not in note] == []
     assert by_clock.ratio(by_clock.peers[0]).median > 0
@@ -599,7 +599,7 @@ def test_a_load_in_tls_is_refused_by_a_server_without() -> None:
 @needs_tls
 def test_a_measure_of_tls_gives_a_rate_for_each_contender() -> None:
     told: list[str] = []
-    results = Table(MEASURES["tls"], Sizes(100, 1, 0.05), ANYWHERE, told.append).run([OURS])
+    results = Table(MEASURES["tls"], Sizes(100, 1, 0.2), ANYWHERE, told.append).run([OURS])
     assert [note for note in told if "disturbed" not in note] == []
     assert all(result.ours.figure.median > 0 for result in results)
 

@@ -43,22 +43,25 @@ def soaked() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.timeout(60 + (COROUTINES + 10 * CONNECTIONS) / 500)
+@pytest.mark.timeout(60 + (COROUTINES + 10 * CONNECTIONS) / 250)
 def test_everything_is_as_it_was() -> None:
     """One test, because tests are dealt out to processes, and each would soak anew."""
     found = soaked()
     assert found["samples"] > 5  # the monitor has looked on
     for kind in ("coroutines", "connections"):
-        before, after = found[kind]["before"], found[kind]["after"]
-        the_process_holds_what_it_held(before, after)
+        before, between, after = (found[kind][when] for when in ("before", "between", "after"))
+        the_process_holds_what_it_held(before, between, after)
         if COUNTED:  # without the native core heap is not counted exactly
             every_account_is_what_it_was(before, after)
 
 
-def the_process_holds_what_it_held(before: dict[str, int], after: dict[str, int]) -> None:
+def the_process_holds_what_it_held(
+    before: dict[str, int], between: dict[str, int], after: dict[str, int]
+) -> None:
     assert after["coroutines"] == before["coroutines"]
     assert after["descriptors"] == before["descriptors"]
-    assert after["uss"] - before["uss"] <= MIB, (before, after)
+    # What leaks does so each time. One object that stays can keep an arena of 1 MiB for a while, and does not.
+    assert min(after["uss"] - between["uss"], between["uss"] - before["uss"]) <= MIB, (before, between, after)
 
 
 def every_account_is_what_it_was(before: dict[str, int], after: dict[str, int]) -> None:

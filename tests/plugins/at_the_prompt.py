@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import TypeVar
+
+import pytest
 
 from coshell.shell import Result, Shell
 from tests.patience import PATIENCE_S
@@ -35,6 +38,11 @@ def refused(shell: Shell, line: str, why: str) -> None:
     assert why in said
     assert "plugin" not in said
     assert shell.snapshot().sockets == ()
+
+
+def have_all_workers_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record waits until each worker has told how it is, also on a busy machine; behind the load of the plugin."""
+    monkeypatch.setattr(import_module("coshell_plugins.server.workers"), "REFRESH_S", PATIENCE_S)
 
 
 def until(get: Callable[[], T], what: str = "it") -> T:

@@ -1,7 +1,8 @@
 """Real clients in a process of their own: they ask without a pause, and tell at the end what they were answered.
 
 Run as `python load.py PORT CLIENTS short|kept NAME`; ends when its standard input does. `short` makes a connection for each
-request, `kept` keeps it. A request is a line with an id; it is acknowledged when the same line comes back.
+request, `kept` keeps it. A request is a line with an id; it is acknowledged when the same line comes back. The first refusal
+is told at once, by the line `refused`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections import Counter
 
 class Client(threading.Thread):
     """One that asks without a pause."""
+
+    refused = threading.Event()  # any of them, so far
 
     def __init__(self, port: int, name: str, *, keeps: bool, over: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -46,6 +49,9 @@ class Client(threading.Thread):
                     answer += data
             except OSError as error:
                 self.failures[f"{type(error).__name__}: {error}"] += 1
+                if isinstance(error, ConnectionRefusedError) and not self.refused.is_set():
+                    self.refused.set()
+                    print("refused", flush=True)
                 connection = None
                 time.sleep(0.001)
                 continue

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,14 +18,6 @@ from tests.certificates import issued
 from tests.plugins.at_the_prompt import do, error, refused
 
 APP = "def app(request): return f'{request.method} {request.path} {request.text}'"
-
-
-@pytest.fixture(autouse=True)
-def modules_as_they_were() -> Iterator[None]:
-    """A plugin that is unloaded is forgotten, and its classes would be others for the next test."""
-    before = {name: module for name, module in sys.modules.items() if name.startswith("coshell_plugins")}
-    yield
-    sys.modules.update(before)
 
 
 @pytest.fixture

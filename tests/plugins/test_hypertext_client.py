@@ -16,6 +16,7 @@ from coshell_plugins.hypertext.errors import HttpError
 from coshell_plugins.hypertext.request import Request
 from coshell_plugins.hypertext.server import Handler
 from tests.plugins.http_serving import in_coroutine, serving, url_of
+from tests.ports import free_port
 
 
 def tell(asked: Request) -> dict[str, Any]:
@@ -254,10 +255,8 @@ def test_what_might_be_done_twice_is_not_asked_twice() -> None:
 
 @in_coroutine()
 def test_nobody_there_is_the_error_of_the_network() -> None:
-    with serving(tell) as server:
-        url = url_of(server)
     with pytest.raises(ConnectionRefusedError):
-        request("GET", url)
+        request("GET", f"http://127.0.0.1:{free_port()}/")
 
 
 @in_coroutine(mock=True)

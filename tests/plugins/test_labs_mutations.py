@@ -81,7 +81,7 @@ CURES_OF_SPINNING = [
 # What is wrong in each lab, and the same put right.
 TROUBLES = [
     ("blocking", "blocking = server_with(time.sleep)", "blocking = server_with(sleep)"),
-    ("blocking", "def long_nap():\n    time.sleep(1)", "def long_nap():\n    sleep(1)"),
+    ("blocking", "    while not seen:\n        time.sleep(1)", "    while not seen:\n        sleep(1)"),
     ("bug-chain", "YoungPoller(forgets=True)", "YoungPoller(forgets=False)"),
     (
         "callback-chain",

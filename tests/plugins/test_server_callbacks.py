@@ -8,7 +8,7 @@ import pytest
 
 from coshell.console import Capture
 from coshell.shell import Shell
-from tests.plugins.at_the_prompt import do, error
+from tests.plugins.at_the_prompt import do, error, have_all_workers_heard
 
 ANSWER = "def answer(connection, message): connection.send(message.upper())"
 
@@ -27,7 +27,8 @@ def workers(request: pytest.FixtureRequest) -> str:
     return option
 
 
-def test_messages_are_whole_and_counted(shell: Shell, workers: str) -> None:
+def test_messages_are_whole_and_counted(shell: Shell, workers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_all_workers_heard(monkeypatch)
     do(shell, f"server start web :0 --on receive=answer --framing line {workers}", "connect web as c")
     do(shell, "c.sendall(b'one\\ntwo\\nth')")
     assert shell.evaluate("c.recv_exactly(8)") == b"ONE\nTWO\n"

@@ -24,6 +24,7 @@ from coshell.console import Capture
 from coshell.shell import Shell
 from tests.patience import PATIENCE_S
 from tests.plugins.at_the_prompt import do
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(180)  # each of them starts up to ten processes
 
@@ -80,7 +81,12 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         out, _err = self.process.communicate(timeout=PATIENCE_S)
-        self.report = json.loads(out)
+        self.report = json.loads(out.splitlines()[-1])
+
+    def refused(self) -> None:
+        """Wait until a client was: it may get no turn between the end of the server and that of the load."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "refused\n"
 
     def check(self, most_failures: int = 0) -> None:
         """Everything that was acknowledged was done, and no more failed than may."""
@@ -105,8 +111,8 @@ def shell(journal: Path, console: Capture) -> Iterator[Shell]:
 
 
 def start(shell: Shell, options: str = "--workers 2") -> list[int]:
-    """The pids of its workers."""
-    line = f"server start web :0 --on receive=answer --on worker_start=begin --framing line {options}"
+    """The pids of its workers. On a port that the kernel gives to nobody: clients ask there also when it has ended."""
+    line = f"server start web :{free_port()} --on receive=answer --on worker_start=begin --framing line {options}"
     return [worker.pid for worker in do(shell, line).value.workers]
 
 
@@ -208,6 +214,7 @@ def test_a_crash_loop_loses_nothing_that_was_answered(shell: Shell, journal: Pat
     start(shell)
     with under_load(shell, journal) as load, Load(shell, journal, "short", "poison", lasts=False):
         do(shell, "@wait web.state == 'failed' within 40s")
+        load.refused()
         load.served = lambda more: None  # type: ignore[method-assign]  # nobody serves any more
     done = set(journal.read_text().splitlines())
     assert [request for request in load.report["acknowledged"] if request not in done] == []

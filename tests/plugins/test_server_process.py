@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,8 @@ def test_who_does_not_wait_for_it_any_more_leaves_no_process_behind() -> None:
 def children() -> set[int]:
     found = set()
     for task in Path("/proc/self/task").iterdir():
-        found |= {int(pid) for pid in (task / "children").read_text().split()}
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ends just now
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
     return found
 
 

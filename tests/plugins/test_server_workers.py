@@ -17,7 +17,8 @@ import coloop
 from coshell.console import Capture
 from coshell.shell import Shell
 from tests.patience import PATIENCE_S
-from tests.plugins.at_the_prompt import do, error, until
+from tests.plugins.at_the_prompt import do, error, have_all_workers_heard, until
+from tests.ports import free_port
 from tests.thorough import sample
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +106,8 @@ def test_all_styles_of_handlers_can_be_sent(shell: Shell, handler: str) -> None:
     assert shell.evaluate("ask(web)") == b"ok"
 
 
-def test_a_connection_is_seen_in_the_records_at_once(shell: Shell) -> None:
+def test_a_connection_is_seen_in_the_records_at_once(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_all_workers_heard(monkeypatch)
     do(shell, "server start web :0 shout --workers 1", "connect web as c", "send c hi", "recv c")
     record = do(shell, "server status web").value
     assert (record.connections, record.accepted, record.workers[0].connections) == (1, 1, 1)
@@ -406,7 +408,7 @@ def test_workers_that_die_before_they_serve_are_tried_five_times_and_given_up(
 
 
 def test_a_crash_loop_is_said_and_stopped(shell: Shell, console: Capture) -> None:
-    do(shell, "def die(conn): os._exit(7)", "server start web :0 die --workers 1")
+    do(shell, "def die(conn): os._exit(7)", f"server start web :{free_port()} die --workers 1")
     until(lambda: shell.evaluate("web.state") == "failed" or ask_roughly(shell), "the end")
     assert "web" in shell.lost
     assert "5 workers in a row lived less than 1 s" in shell.lost["web"]
@@ -587,7 +589,10 @@ def test_a_stop_leaves_no_process_no_coroutine_and_no_socket(shell: Shell, conso
     assert len(shell.things) == 0
 
 
-def test_a_stop_cuts_connections_off_and_says_so(shell: Shell, console: Capture) -> None:
+def test_a_stop_cuts_connections_off_and_says_so(
+    shell: Shell, console: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have_all_workers_heard(monkeypatch)
     do(shell, "server start web :0 shout --workers 1", "connect web as c", "send c hi", "recv c")
     do(shell, "server stop web")
     assert console.lines()[-1] == "ok  web stopped, 1 connection cut off"
