@@ -50,7 +50,7 @@ def _rung_at_signals(scheduler: Scheduler) -> Iterator[None]:
         # A copy: the scheduler closes its own before this ends, and CPython must not ring a stranger's.
         rope = os.dup(scheduler.poller.rope)
     except OSError:
-        scheduler.poller.close()  # the scheduler, which would, never runs
+        scheduler._shut_down()  # it never runs, and would count as one that does until it is collected
         raise
     previous = None
     with suppress(ValueError):  # a guest interpreter has a main thread too, but hears of no signal

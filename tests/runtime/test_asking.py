@@ -38,7 +38,7 @@ def test_one_that_nobody_runs_gives_none_either(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(_asking, "STALE_QUESTION_S", 0.0)
     scheduler = Scheduler()
     assert on_a_thread(lambda: answered(scheduler, lambda: 1)) is None
-    scheduler.poller.close()
+    scheduler._shut_down()
 
 
 def test_one_that_is_over_has_none() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coloop import current_scheduler, go, run, sleep, suspend, yield_now
+from coloop import Event, current_scheduler, go, run, sleep, suspend, yield_now
 from coloop.study import Sco, Sgo
 
 from .conftest import open_descriptors
@@ -133,6 +133,11 @@ def test_when_no_descriptor_is_left_nothing_runs_and_nothing_is_taken(
         run(print, "never")
     monkeypatch.undo()
     assert open_descriptors() == before
+    event = Event()
+    thread = threading.Thread(target=event.set)  # refused while a scheduler runs
+    thread.start()
+    thread.join()
+    assert event.is_set()
 
 
 def test_a_scheduler_on_another_thread_takes_nothing_over() -> None:

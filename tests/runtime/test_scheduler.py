@@ -447,4 +447,4 @@ def test_what_ends_the_program_before_the_loop_runs_is_raised_where_the_coroutin
         scheduler.go_early(struck, (), name="struck", spawned_at="here")
     assert scheduler_module.scheduler_or_none() is None
     assert not scheduler.living
-    scheduler.poller.close()
+    scheduler._shut_down()

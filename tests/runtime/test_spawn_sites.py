@@ -216,4 +216,4 @@ def test_a_scheduler_that_nobody_runs_is_not_waited_for() -> None:
     idle = Scheduler()
     memory.spawn_sites()
     assert not idle.over
-    idle.poller.close()
+    idle._shut_down()

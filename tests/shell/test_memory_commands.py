@@ -98,9 +98,9 @@ def test_mem_answers_while_somebody_lets_nobody_run() -> None:
 
 def test_a_cycle_is_collected_and_its_bytes_are_told(at_prompt: Session) -> None:
     at_prompt.type(
-        "import gc as collector\ncollector.disable()\nclass Node: pass\nnode = Node()\nnode.me = node"
+        "import gc as collector\ncollector.disable()\nclass Node: pass\na, b = Node(), Node()\na.other, b.other = b, a"
     )
-    at_prompt.type(f"node.size = bytearray({HELD_BYTES})\ndel node")
+    at_prompt.type(f"a.size = bytearray({HELD_BYTES})\ndel a, b")
     try:
         found = at_prompt.value("gc")
     finally:
