@@ -51,7 +51,7 @@ def opened(home, monkeypatch):
         return shell, start(shell, options, lambda name: len(name), with_rc=with_rc)
 
     yield opened
-    for shell in shells:
+    for shell in reversed(shells):  # each puts the level back to what it found
         shell.close()
 
 
