@@ -217,3 +217,19 @@ def test_a_scheduler_that_nobody_runs_is_not_waited_for() -> None:
     memory.spawn_sites()
     assert not idle.over
     idle._shut_down()
+
+
+def test_a_place_is_named_by_those_who_run_before_those_who_are_over() -> None:
+    """Lines that are typed are all called so, and one of an earlier loop that is not collected yet had another name."""
+    kept: list[object] = []
+    line = compile("go(lambda: kept.append(bytearray(1000)), name=name)", "<line>", "exec")
+
+    def born(name: str) -> str:
+        kept.append(current_scheduler())
+        memory.set_level("heap")
+        exec(line, {"go": go, "kept": kept, "name": name})
+        yield_now()
+        return next(each.function for each in memory.spawn_sites() if each.site.startswith("<line>:1"))
+
+    names = [f"the {letter}" for letter in "abcdefghij"]
+    assert [run(born, name) for name in names] == names

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from coshell import closeup
 from coshell.closeup import asked, close_up, stacks
 from tests.shell.sessions import Session, hogged_session, session
 
@@ -101,3 +103,11 @@ def test_a_question_is_answered_on_the_schedulers_thread(at_prompt: Session) -> 
 def test_a_question_gets_no_answer_while_somebody_lets_nobody_run() -> None:
     with hogged_session() as hogged:
         assert asked(hogged.shell, lambda: 1) is None
+
+
+def test_on_a_slow_machine_an_answer_is_waited_for_as_long_as_nobody_holds_the_scheduler(
+    at_prompt: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closeup, "ANSWER_PATIENCE_S", 0.001)
+    at_prompt.shell.scheduler.call_soon_threadsafe(time.sleep, 0.05)  # in no coroutine
+    assert asked(at_prompt.shell, lambda: 1) == 1

@@ -32,6 +32,21 @@ def test_what_does_not_end_in_time_is_told_first_and_interrupted_then():
     assert happened == ["expired", "interrupted"]
 
 
+def test_a_push_that_comes_before_it_has_begun_is_the_last(monkeypatch):
+    """Its time may be over before the thread that starts it has its next turn."""
+    start, deadline = threading.Thread.start, Deadline(0, lambda: None, lambda: True, push_s=0.001)
+
+    def interrupted(thread):
+        start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), deadline:
+        raise AssertionError("it did not begin")
+    deadline._watcher.join(PATIENCE_S)
+    assert not deadline._watcher.is_alive()
+
+
 def test_what_waits_for_no_coroutine_hears_a_signal():
     reading, writing = os.pipe()
     begun, answers = threading.Event(), iter([False])
