@@ -53,6 +53,7 @@ from bench.requests import cpu_s, request_load
 from bench.rounds import Finding, Result, Table
 from bench.sample import Turns, delays, sum_below
 from coshell_plugins.http import Request, http
+from tests.compiler import has_compiler
 from tests.ports import free_port
 from tests.thorough import sample
 
@@ -61,7 +62,7 @@ OK = Finding(OURS, (1.0, 2.0, 3.0))
 SVG = "{http://www.w3.org/2000/svg}"
 
 needs_c = pytest.mark.skipif(
-    shutil.which("cc") is None or not Path("/proc/self").exists(), reason="no C compiler, or no epoll"
+    not has_compiler() or not Path("/proc/self").exists(), reason="no C compiler, or no epoll"
 )
 
 
@@ -798,6 +799,7 @@ def test_what_a_load_generator_saw_that_was_held_up_does_not_count(
     assert next(attempts, None) is None
 
 
+@needs_c
 @pytest.mark.skipif(not may_go_ahead(), reason="not allowed")
 def test_whose_latency_is_measured_goes_ahead_of_others_meanwhile() -> None:
     with Process("c_epoll", ANYWHERE) as process:
@@ -807,6 +809,7 @@ def test_whose_latency_is_measured_goes_ahead_of_others_meanwhile() -> None:
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
+@needs_c
 def test_who_may_not_go_ahead_is_measured_all_the_same_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise PermissionError

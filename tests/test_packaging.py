@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,6 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.compiler import has_compiler
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,7 +51,7 @@ def test_the_wheel_holds_the_native_core_where_there_is_a_compiler(tmp_path: Pat
         for name in zipfile.ZipFile(found).namelist()
         if name.startswith("coloop/_native.") and name.endswith(".so")
     ]
-    assert len(built) == (1 if shutil.which("cc") else 0)
+    assert len(built) == (1 if has_compiler() else 0)
 
 
 def test_without_a_compiler_the_wheel_is_pure(wheel: Path) -> None:
