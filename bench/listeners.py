@@ -121,9 +121,12 @@ def measure(way: str, seconds: float, say: Callable[[str], None]) -> None:
     try:
         with asked(pool.port) as steady:
             time.sleep(seconds / 4)
-        end_s, replaced = time.monotonic() + seconds, 0
         with asked(pool.port) as answers:
-            while not replaced or time.monotonic() < end_s:  # the clients may have taken that long to begin
+            end_s, replaced = (
+                time.monotonic() + seconds,
+                0,
+            )  # from here on: the clients take their time to begin
+            while time.monotonic() < end_s:
                 pool.replace_oldest()
                 replaced += 1
                 time.sleep(REPLACED_EACH_S)

@@ -164,7 +164,7 @@ def _stack_of_hog(snapshot: Snapshot) -> dict[int, Stack]:
 
 
 def asked(shell: Shell, question: Callable[[], T]) -> T | None:
-    """What a function gives that must run on the scheduler's thread; None if that does not come to it soon.
+    """What a function gives that must run on the scheduler's thread; None if somebody lets nobody else run, or it has ended.
 
     The function must not park.
     """

@@ -45,7 +45,7 @@ from bench.measures import (
     checked,
     serving,
 )
-from bench.native import NoCompiler, cache_folder, compiled
+from bench.native import NoCompiler, cache_folder, compiled, has_compiler
 from bench.page import ALWAYS, explanations, page
 from bench.process import ROOT, Failed, Process, load
 from bench.prompt import Prompt
@@ -53,7 +53,6 @@ from bench.requests import cpu_s, request_load
 from bench.rounds import Finding, Result, Table
 from bench.sample import Turns, delays, sum_below
 from coshell_plugins.http import Request, http
-from tests.compiler import has_compiler
 from tests.ports import free_port
 from tests.thorough import sample
 
@@ -742,6 +741,14 @@ def test_a_program_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     made_at = program.stat().st_mtime_ns
     assert compiled("epoll_echo").stat().st_mtime_ns == made_at
     assert list(cache_folder().iterdir()) == [program]
+
+
+@needs_c
+def test_a_compiler_may_come_with_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CC", "cc -pipe")
+    assert has_compiler()
+    assert compiled("epoll_echo").exists()
 
 
 def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

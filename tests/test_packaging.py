@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compiler import has_compiler
+from bench.native import has_compiler
 
 ROOT = Path(__file__).parent.parent
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def compiled(name: str, more: tuple[str, ...] = ()) -> Path:
     """The program made of `name.c`, with `more` flags for the compiler and its linker.
 
     Raises:
-        NoCompiler: `cc` is not installed, or it failed; the message tells which.
+        NoCompiler: there is none, or it failed; the message tells which.
     """
     source = Path(__file__).with_name(f"{name}.c")
     digest = hashlib.sha256(source.read_bytes() + " ".join((*FLAGS, *more)).encode()).hexdigest()[:16]
@@ -28,6 +28,19 @@ def compiled(name: str, more: tuple[str, ...] = ()) -> Path:
     if not program.exists():
         _compile(source, program, more)
     return program
+
+
+def compiler() -> list[str]:
+    """The C compiler, as setuptools takes it: the command that `CC` names, else `cc`."""
+    return shlex.split(os.environ.get("CC", "")) or ["cc"]
+
+
+def has_compiler() -> bool:
+    """Whether it can be run at all; `CC=/bin/false` is how to be without one."""
+    try:
+        return subprocess.run([*compiler(), "--version"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def cache_folder() -> Path:
@@ -39,11 +52,10 @@ def cache_folder() -> Path:
 
 
 def _compile(source: Path, program: Path, more: tuple[str, ...]) -> None:
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None:
-        raise NoCompiler("no C compiler (cc) is installed")
+    if not has_compiler():
+        raise NoCompiler(f"no C compiler ({shlex.join(compiler())}) can be run")
     draft = program.with_suffix(f".{os.getpid()}")  # another run may be compiling the same
-    command = [compiler, *FLAGS, "-o", str(draft), str(source), *more]
+    command = [*compiler(), *FLAGS, "-o", str(draft), str(source), *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise NoCompiler(f"{source.name} does not compile here: {done.stderr.strip()[:500]}")

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from ._asking import answered
@@ -197,9 +198,9 @@ def _name_the_dead(born: dict[str, _Born]) -> None:
     if not nameless:
         return
     # Those who live first: one that is over, and not collected yet, may have had others at a place of that name.
-    for scheduler in sorted(memory.schedulers, key=lambda one: one.over):
-        if not (scheduler.living or scheduler.over):
-            continue
+    for scheduler in sorted(
+        (one for one in list(memory.schedulers) if one.living or one.over), key=attrgetter("over")
+    ):
         for grave in _on_its_thread(scheduler, partial(_graves, scheduler)) or ():
             site = str(grave[4])
             if site in nameless:

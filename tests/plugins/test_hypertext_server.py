@@ -109,9 +109,7 @@ def test_curl_that_gives_up_closes_the_generator() -> None:
             closed.set()
 
     with serving(endless) as server:
-        read = program(
-            "sh", "-c", f"curl -sN {url_of(server)} | head -c 1000"
-        )  # who gives up when it has enough
+        read = program("sh", "-c", f"curl -sN {url_of(server)} | head -c 1000")  # curl loses its reader
         assert read.stdout == bytes(1000)
         assert closed.wait(10)
         assert server.failed == 0

@@ -47,7 +47,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     before = open_descriptors()
     coloop.run(partial(pyfuncitem.obj, **wanted), clock=given.get("mock_clock"), observer=observer)
     assert observer.failures == []
-    assert open_descriptors().items() <= before.items()  # what has gone was left to a thread by another test
+    assert open_descriptors() == before
     return True
 
 

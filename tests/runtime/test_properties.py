@@ -49,8 +49,6 @@ def examples(count: int) -> settings:
     return settings(
         max_examples=EXAMPLES or count,
         derandomize=derandomize,
-        deadline=None,
-        database=None,
         print_blob=False,
     )
 
